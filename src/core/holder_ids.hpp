@@ -1,0 +1,51 @@
+#pragma once
+
+// Where holder ids come from: the operating system's random bits, or, for an acquire that carries a
+// request_id, a digest of it. So every daemon gives a retry the same identity without a look-up, the
+// store's closed ids stop a late duplicate of either kind, and the store never sees the secret
+// itself. (The design keeps the request_id in the record instead; this does the same with one field
+// less. A guessable request_id makes a guessable lease in both.)
+
+#include "core/types.hpp"
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace holdfast::core {
+
+// A client's key for a retryable acquire: 16 to 64 random bytes, a secret like the lease id.
+class RequestId {
+public:
+    static constexpr std::size_t kMinBytes = 16;
+    static constexpr std::size_t kMaxBytes = 64;
+
+    static Result<RequestId> parse(std::string_view bytes);
+
+    // The first 128 bits of SHA-256("holdfast.request.v1" NUL length-of-request_id request_id name):
+    // the same request_id on another lock is another lease.
+    HolderId holder_for(const LockName& name) const;
+
+private:
+    explicit RequestId(std::string_view bytes) : bytes_(bytes) {}
+    std::string bytes_;
+};
+
+class HolderIdSource {
+public:
+    virtual ~HolderIdSource() = default;
+    virtual HolderId next() = 0;
+};
+
+// getrandom(2), a page at a time. Throws std::system_error if the system has no randomness.
+class SystemHolderIds final : public HolderIdSource {
+public:
+    HolderId next() override;
+
+private:
+    std::array<char, 4096> pool_{};
+    std::size_t used_ = sizeof(pool_);
+};
+
+}  // namespace holdfast::core

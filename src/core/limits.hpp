@@ -1,0 +1,34 @@
+#pragma once
+
+// The bounds of what a client may ask for. Each check names the field, the bound and what to do.
+
+#include "core/types.hpp"
+
+#include <cstdint>
+#include <string>
+
+namespace holdfast::core {
+
+struct Limits {
+    static constexpr std::size_t kMaxOwnerBytes = 256;
+    static constexpr std::size_t kMaxMetadataBytes = 4096;
+    static constexpr Milliseconds kLowestTtl{100};   // what min_ttl may be set to
+    static constexpr Milliseconds kHighestTtl = std::chrono::hours{1};  // likewise max_ttl
+
+    Ttl default_ttl{Milliseconds{10'000}};
+    Ttl min_ttl{Milliseconds{1'000}};
+    // Also how long new grants wait after the store has lost its memory, hence not large.
+    Ttl max_ttl{Milliseconds{30'000}};
+    Milliseconds max_wait = std::chrono::hours{24};
+    Milliseconds max_hold = std::chrono::hours{24 * 30};
+    std::size_t max_waiters_per_lock = 100'000;
+
+    Result<Ttl> check_ttl(std::uint64_t ttl_ms) const;  // 0 means default_ttl
+    Result<Milliseconds> check_wait(std::uint64_t wait_ms) const;
+    // 0 means none: the holder renews by itself. Otherwise at least the ttl.
+    Result<Milliseconds> check_max_hold(std::uint64_t max_hold_ms, Ttl ttl) const;
+    static Result<std::string> check_owner(std::string owner);
+    static Result<std::string> check_metadata(std::string metadata);
+};
+
+}  // namespace holdfast::core

@@ -1,0 +1,172 @@
+#include "core/lock_manager.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace holdfast::core {
+namespace {
+
+Error as_error(const StoreError& error) {
+    switch (error.failure) {
+        case StoreFailure::mode_conflict:
+            return {Reason::mode_conflict, error.message};
+        case StoreFailure::not_executed:
+        case StoreFailure::unknown:  // of a read: nothing can have been done
+            break;
+    }
+    return {Reason::store_unavailable, "the store did not answer: " + error.message};
+}
+
+// A read: one try, and its failure changes nothing.
+template <class T>
+StoreDone<T> passed_on(Done<T> done) {
+    return [done = std::move(done)](StoreResult<T> answer) mutable {
+        if (answer) {
+            done(*std::move(answer));
+        } else {
+            done(tl::unexpected(as_error(answer.error())));
+        }
+    };
+}
+
+Failed lease_lost(const RenewAnswer& answer, FencingToken ours) {
+    Failed lost = fail(Reason::lease_lost,
+                       "the lease has expired or was taken; stop using what it protects, and acquire "
+                       "anew");
+    if (answer.newest > ours) {
+        lost.value().metadata = {{"newer_token", std::to_string(answer.newest.value)}};
+    }
+    return lost;
+}
+
+}  // namespace
+
+LockManager::LockManager(const Clock& clock,
+                         TimerQueue& timers,
+                         LockStore& store,
+                         Observer& observer,
+                         Options options)
+    : clock_(clock),
+      timers_(timers),
+      store_(store),
+      options_(options),
+      random_(options.seed),
+      watchdog_(clock, timers, store, observer, {options.command_timeout, options.seed + 1}),
+      reaper_(clock, timers, store, {.command_timeout = options.command_timeout,
+                                     .seed = options.seed + 2}),
+      acquirer_(clock,
+                timers,
+                store,
+                reaper_,
+                observer,
+                {options.command_timeout,
+                 options.resolve_window,
+                 options.safety_poll,
+                 options.max_waiters_per_lock,
+                 options.seed + 3}) {}
+
+LockManager::Ticket LockManager::acquire(AcquireRequest request, Done<Grant> done) {
+    const Milliseconds max_hold = request.max_hold;
+    return acquirer_.acquire(
+        std::move(request), [this, max_hold, done = std::move(done)](Result<Grant> grant) mutable {
+            if (grant) {
+                const Instant watch_until =
+                    max_hold > Milliseconds{0} ? grant->sent_at + max_hold : kNever;
+                watchdog_.granted(grant->lease, grant->ttl, grant->sent_at, watch_until);
+            }
+            done(std::move(grant));
+        });
+}
+
+void LockManager::cancel_acquire(Ticket ticket) { acquirer_.cancel(ticket); }
+
+void LockManager::abandon(const Grant& grant) {
+    watchdog_.forget(grant.lease);
+    reaper_.cancel({grant.lease.name, grant.lease.holder, grant.ttl, clock_.now()});
+    acquirer_.freed(grant.lease.name);
+}
+
+Instant LockManager::give_up_at(Instant call_deadline) const {
+    return std::min(call_deadline, clock_.now() + options_.resolve_window);
+}
+
+void LockManager::release(Lease lease, Instant call_deadline, Done<Released> done) {
+    // The holder has stopped before it sent this, so nothing is promised any more.
+    watchdog_.forget(lease);
+    StoreRetry<ReleaseAnswer>::run(
+        clock_,
+        timers_,
+        random_,
+        give_up_at(call_deadline),
+        [this, lease](StoreDone<ReleaseAnswer> answered) {
+            store_.release(lease, options_.command_timeout, std::move(answered));
+        },
+        [this, lease, done = std::move(done)](Result<ReleaseAnswer> answer, Instant) mutable {
+            if (!answer && answer.error().reason == Reason::outcome_unknown) {
+                reaper_.cancel({lease.name, lease.holder, options_.max_ttl, clock_.now()});
+            }
+            acquirer_.freed(lease.name);
+            done(answer.and_then([&](const ReleaseAnswer& known) { return released(lease, known); }));
+        });
+}
+
+Result<Released> LockManager::released(const Lease& lease, const ReleaseAnswer& answer) {
+    if (const auto* ended = std::get_if<Released>(&answer)) {
+        return *ended;
+    }
+    return fail(Reason::not_found,
+                "the store has no trace of this lease of \"" + lease.name.text() +
+                    "\": it ended long ago, or the store has lost its memory since");
+}
+
+void LockManager::renew(Lease lease, Ttl ttl, Instant call_deadline, Done<Grant> done) {
+    const RenewCommand command{std::move(lease), ttl};
+    StoreRetry<std::vector<RenewAnswer>>::run(
+        clock_,
+        timers_,
+        random_,
+        give_up_at(call_deadline),
+        [this, command](StoreDone<std::vector<RenewAnswer>> answered) {
+            store_.renew(std::span{&command, 1}, options_.command_timeout, std::move(answered));
+        },
+        [this, command, done = std::move(done)](Result<std::vector<RenewAnswer>> answers,
+                                                Instant sent_at) mutable {
+            done(answers.and_then([&](const std::vector<RenewAnswer>& known) {
+                return renewed(command, known.front(), sent_at);
+            }));
+        });
+}
+
+Result<Grant> LockManager::renewed(const RenewCommand& command,
+                                   const RenewAnswer& answer,
+                                   Instant sent_at) {
+    if (!answer.renewed) {
+        watchdog_.forget(command.lease);
+        return lease_lost(answer, command.lease.token);
+    }
+    const Grant grant{command.lease, command.ttl, sent_at};
+    if (clock_.now() >= grant.deadline()) {
+        return fail(Reason::outcome_unknown, "the store answered only after the ttl");
+    }
+    watchdog_.renewed(command.lease, command.ttl, sent_at);
+    return grant;
+}
+
+void LockManager::inspect(LockName name, Done<std::optional<LockState>> done) {
+    store_.inspect(name, options_.command_timeout, passed_on(std::move(done)));
+}
+
+void LockManager::list(std::string prefix,
+                       std::string from,
+                       std::size_t limit,
+                       Done<LockPage> done) {
+    store_.list(prefix, from, limit, options_.command_timeout, passed_on(std::move(done)));
+}
+
+void LockManager::drain() { acquirer_.drain(); }
+
+LockManager::Counts LockManager::counts() const {
+    return {watchdog_.held(), acquirer_.waiting(), reaper_.pending()};
+}
+
+}  // namespace holdfast::core

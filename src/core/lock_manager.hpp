@@ -1,0 +1,72 @@
+#pragma once
+
+// The lock service of one shard: everything that a call can ask for, over one store. Owned and used
+// by one thread. What it answers is final; nothing is said to be held past its safe deadline, which
+// counts from before the command left.
+
+#include "core/acquirer.hpp"
+#include "core/limits.hpp"
+#include "core/store_retry.hpp"
+#include "core/watchdog.hpp"
+
+#include <optional>
+
+namespace holdfast::core {
+
+class LockManager {
+public:
+    struct Options {
+        Milliseconds command_timeout{1000};  // one command to the store
+        Milliseconds resolve_window{3000};   // how long a lost reply is asked after
+        Milliseconds safety_poll{1000};      // how often a waiter looks whether the lock is free
+        Ttl max_ttl = Limits{}.max_ttl;      // by then any lease has ended by itself
+        std::size_t max_waiters_per_lock = Limits{}.max_waiters_per_lock;
+        std::uint32_t seed = 1;              // of jitter
+    };
+
+    // What the operator may want to know, at one moment.
+    struct Counts {
+        std::size_t leases = 0;   // held as far as this shard has promised
+        std::size_t waiting = 0;  // acquires not answered yet
+        std::size_t reaping = 0;  // unknown outcomes being cleaned up
+    };
+
+    LockManager(const Clock& clock,
+                TimerQueue& timers,
+                LockStore& store,
+                Observer& observer,
+                Options options);
+
+    using Ticket = Acquirer::Ticket;
+    Ticket acquire(AcquireRequest request, Done<Grant> done);
+    // The caller of acquire() has gone. Whatever the state, no lock and no place stay behind.
+    void cancel_acquire(Ticket ticket);
+    // The answer to a granted acquire could not be delivered: nobody knows of the lease. Give it up.
+    void abandon(const Grant& grant);
+
+    void release(Lease lease, Instant call_deadline, Done<Released> done);
+    void renew(Lease lease, Ttl ttl, Instant call_deadline, Done<Grant> done);
+
+    void inspect(LockName name, Done<std::optional<LockState>> done);
+    void list(std::string prefix, std::string from, std::size_t limit, Done<LockPage> done);
+
+    // No new grants from here on; those who wait hear DRAINING. Leases stay in the store.
+    void drain();
+    Counts counts() const;
+
+private:
+    Instant give_up_at(Instant call_deadline) const;
+    Result<Released> released(const Lease& lease, const ReleaseAnswer& answer);
+    Result<Grant> renewed(const RenewCommand& command, const RenewAnswer& answer, Instant sent_at);
+
+    const Clock& clock_;
+    TimerQueue& timers_;
+    LockStore& store_;
+    Options options_;
+    Random random_;
+    Watchdog watchdog_;
+    Reaper reaper_;
+    Acquirer acquirer_;
+};
+
+}  // namespace holdfast::core

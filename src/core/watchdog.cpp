@@ -1,0 +1,180 @@
+#include "core/watchdog.hpp"
+
+#include <chrono>
+#include <utility>
+
+namespace holdfast::core {
+namespace {
+
+constexpr int kRenewalsPerTtl = 3;
+constexpr int kJitterPercent = 10;
+// A renewal may come up to ttl/30 early to share a call with others: a tenth of the interval.
+constexpr int kCoalesceFraction = 30;
+// Chunks per wake-up: 1,024 renewals, some 6 ms of the store's time; the rest follows at once.
+constexpr int kMaxChunksPerRun = 8;
+constexpr Duration kFirstRetry = Milliseconds{50};
+// The last renewal asks for what is left until watch_until in whole milliseconds, rounded down.
+constexpr Duration kRounding = Milliseconds{1};
+
+}  // namespace
+
+Watchdog::Watchdog(const Clock& clock,
+                   TimerQueue& timers,
+                   LockStore& store,
+                   Observer& observer,
+                   Options options)
+    : clock_(clock),
+      store_(store),
+      observer_(observer),
+      options_(options),
+      random_(options.seed),
+      timer_(timers) {}
+
+void Watchdog::granted(const Lease& lease, Ttl ttl, Instant sent_at, Instant watch_until) {
+    HeldLease& held = table_.put(lease);
+    held.watch_until = watch_until;
+    held.renew_at = watch_until == kNever ? kNever : sent_at;
+    extend(held, ttl, sent_at);
+    arm();
+}
+
+void Watchdog::renewed(const Lease& lease, Ttl ttl, Instant sent_at) {
+    HeldLease& held = table_.put(lease);
+    held.failures = 0;
+    extend(held, ttl, sent_at);
+    arm();
+}
+
+void Watchdog::forget(const Lease& lease) {
+    if (HeldLease* held = table_.find(lease)) {
+        table_.remove(*held);
+    }
+}
+
+void Watchdog::extend(HeldLease& held, Ttl ttl, Instant sent_at) {
+    held.ttl = ttl;
+    held.deadline = std::max(held.deadline, sent_at + ttl.value);
+    if (held.watched()) {
+        const Duration interval = Duration{ttl.value} / kRenewalsPerTtl;
+        held.renew_at = held.deadline + kRounding >= held.watch_until
+                            ? kNever
+                            : sent_at + jittered(interval, kJitterPercent, random_);
+    }
+    table_.moved(held);
+}
+
+void Watchdog::arm() {
+    const HeldLease* next = table_.earliest();
+    if (next == nullptr) {
+        timer_.cancel();
+    } else if (!timer_.is_set() || timer_.when() > next->next_event()) {
+        // A timer that stands too early only looks again; it is not moved for every change.
+        timer_.set(next->next_event(), [this] { run(); });
+    }
+}
+
+void Watchdog::run() {
+    const Instant now = clock_.now();
+    for (int chunks = 0; chunks < kMaxChunksPerRun; ++chunks) {
+        Chunk chunk{{}, options_.command_timeout};
+        while (chunk.commands.size() < LockStore::kMaxRenewals && handle_earliest(now, chunk)) {
+        }
+        if (chunk.commands.empty()) {
+            break;
+        }
+        send(std::move(chunk));
+    }
+    arm();
+}
+
+// Expires or collects the earliest lease if it is due; false if nothing is.
+bool Watchdog::handle_earliest(Instant now, Chunk& chunk) {
+    HeldLease* held = table_.earliest();
+    if (held == nullptr) {
+        return false;
+    }
+    if (held->deadline <= now) {
+        expire(*held);
+        return true;
+    }
+    if (held->renewing || held->renew_at > now + held->ttl.value / kCoalesceFraction) {
+        return false;
+    }
+    add_to(chunk, *held, now);
+    return true;
+}
+
+void Watchdog::expire(HeldLease& held) {
+    if (held.watched() || held.renewing) {
+        lose(held, LossCause::deadline);
+    } else {
+        table_.remove(held);
+    }
+}
+
+void Watchdog::add_to(Chunk& chunk, HeldLease& held, Instant now) {
+    const auto left = remaining(now, held.watch_until);
+    const Ttl ttl{std::min(held.ttl.value, std::max(left, Milliseconds{1}))};
+    chunk.commands.push_back({held.lease, ttl});
+    // A try may take a sixth of the ttl, so that there is time for others before the deadline.
+    chunk.timeout = std::min(chunk.timeout, std::max(held.ttl.value / 6, Milliseconds{20}));
+    held.renewing = true;
+    table_.moved(held);
+}
+
+void Watchdog::send(Chunk chunk) {
+    const Instant sent_at = clock_.now();
+    const std::span<const RenewCommand> commands{chunk.commands};
+    const Milliseconds timeout = chunk.timeout;
+    // The span stays good: moving a vector keeps its elements where they are.
+    store_.renew(commands, timeout, [this, sent_at, sent = std::move(chunk.commands)](auto answers) {
+        on_answers(sent, sent_at, answers);
+    });
+}
+
+void Watchdog::on_answers(const std::vector<RenewCommand>& commands,
+                          Instant sent_at,
+                          const StoreResult<std::vector<RenewAnswer>>& answers) {
+    for (std::size_t i = 0; i < commands.size(); ++i) {
+        HeldLease* held = table_.find(commands[i].lease);
+        if (held == nullptr || !held->renewing) {
+            continue;
+        }
+        held->renewing = false;
+        if (!answers) {
+            fail(*held, answers.error().message);
+        } else if ((*answers)[i].renewed) {
+            confirm(*held, commands[i].ttl, sent_at);
+        } else {
+            lose(*held, LossCause::taken);
+        }
+    }
+    arm();
+}
+
+void Watchdog::confirm(HeldLease& held, Ttl ttl, Instant sent_at) {
+    if (held.failures > 0) {
+        held.failures = 0;
+        observer_.lease_recovered(held.lease);
+    }
+    const Ttl own = held.ttl;
+    extend(held, ttl, sent_at);
+    held.ttl = own;  // the last renewal before watch_until asks for less; that is not the lease's ttl
+}
+
+void Watchdog::fail(HeldLease& held, std::string_view why) {
+    if (++held.failures == 1) {
+        observer_.lease_at_risk(held.lease, why);
+    }
+    const Backoff backoff{kFirstRetry, std::max<Duration>(held.ttl.value / 10, kFirstRetry)};
+    held.renew_at = clock_.now() + backoff.after(held.failures, random_);
+    table_.moved(held);
+}
+
+void Watchdog::lose(HeldLease& held, LossCause cause) {
+    const Lease lease = held.lease;
+    table_.remove(held);
+    observer_.lease_lost(lease, cause);
+}
+
+}  // namespace holdfast::core

@@ -1,0 +1,82 @@
+#pragma once
+
+// The watchdog renews what clients hold. It decides by the clock alone; the store only confirms.
+//
+// States of a lease here, and what moves it:
+//
+//   plain     not watched: forgotten at its deadline (the client renews by itself, or not)
+//   watched   next renewal at a third of the ttl, +-10 %
+//             -> renewing, when due; up to 128 leases that are due soon go in one call
+//   renewing  a call is under way
+//             -> watched, confirmed: deadline = the call's send time + ttl
+//             -> watched, no answer: AT_RISK at the first; again after a back-off; the deadline stays,
+//                                    for an unknown outcome extends nothing
+//             -> gone, the store says it is not ours: LOST at once
+//   any       the deadline passes first: gone; LOST if it was watched. An answer that comes later
+//             finds no entry and changes nothing.
+//
+// The store never moves an expiry back, so renewals that cross each other, or run late, do no harm.
+// After a pause of the whole process, deadlines are judged before anything is sent: run() looks at
+// the clock once, first, and an expired lease is never renewed.
+// `watch_until` (from max_hold_ms) caps every deadline: the last renewal asks for what is left only.
+
+#include "core/backoff.hpp"
+#include "core/lease_table.hpp"
+#include "core/lock_store.hpp"
+#include "core/observer.hpp"
+#include "core/timers.hpp"
+
+#include <string_view>
+#include <vector>
+
+namespace holdfast::core {
+
+class Watchdog {
+public:
+    struct Options {
+        Milliseconds command_timeout{1000};
+        std::uint32_t seed = 1;
+    };
+
+    Watchdog(const Clock& clock, TimerQueue& timers, LockStore& store, Observer& observer, Options);
+
+    // Starts to watch over a new grant until `watch_until`, or only remembers it (kNever).
+    // `sent_at`: when the command that obtained it left.
+    void granted(const Lease& lease, Ttl ttl, Instant sent_at, Instant watch_until);
+    // The client has renewed by itself; the watch, if any, goes on with the new ttl.
+    void renewed(const Lease& lease, Ttl ttl, Instant sent_at);
+    // The lease is over or about to be: nothing is renewed from here on.
+    void forget(const Lease& lease);
+
+    std::size_t held() const { return table_.size(); }
+
+private:
+    struct Chunk {
+        std::vector<RenewCommand> commands;
+        Milliseconds timeout;
+    };
+
+    void run();
+    void arm();
+    bool handle_earliest(Instant now, Chunk& chunk);
+    void expire(HeldLease& held);
+    void add_to(Chunk& chunk, HeldLease& held, Instant now);
+    void send(Chunk chunk);
+    void on_answers(const std::vector<RenewCommand>& commands,
+                    Instant sent_at,
+                    const StoreResult<std::vector<RenewAnswer>>& answers);
+    void confirm(HeldLease& held, Ttl ttl, Instant sent_at);
+    void fail(HeldLease& held, std::string_view why);
+    void lose(HeldLease& held, LossCause cause);
+    void extend(HeldLease& held, Ttl ttl, Instant sent_at);
+
+    const Clock& clock_;
+    LockStore& store_;
+    Observer& observer_;
+    Options options_;
+    Random random_;
+    LeaseTable table_;
+    Timer timer_;
+};
+
+}  // namespace holdfast::core
