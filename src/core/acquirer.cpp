@@ -130,7 +130,7 @@ void Acquirer::try_head(Contest& contest) {
     const AcquireRequest& request = head.request;
     const Milliseconds timeout = std::min(options_.command_timeout, request.ttl.value);
     store_.acquire(
-        {request.name, request.holder, request.ttl, request.owner, request.metadata, timeout},
+        {request.name, *request.holder, request.ttl, request.owner, request.metadata, timeout},
         [this, &contest](auto answer) { on_answer(contest, std::move(answer)); });
 }
 
@@ -161,7 +161,7 @@ void Acquirer::on_answer(Contest& contest, StoreResult<AcquireAnswer> answer) {
 void Acquirer::on_granted(Contest& contest, FencingToken token) {
     Attempt& head = *contest.head;
     const Grant grant{
-        {head.request.name, head.request.holder, token}, head.request.ttl, head.sent_at};
+        {head.request.name, *head.request.holder, token}, head.request.ttl, head.sent_at};
     if (!head.done) {
         head.lingering = true;
         end(head, fail(Reason::cancelled, "the caller has gone"));
@@ -335,7 +335,7 @@ void Acquirer::end(Attempt& attempt, Result<Grant> result) {
     if (attempt.lingering) {
         observer_.outcome_unknown(attempt.request.name);
         reaper_.cancel({attempt.request.name,
-                        attempt.request.holder,
+                        *attempt.request.holder,
                         attempt.request.ttl,
                         attempt.sent_at + options_.command_timeout});
     }

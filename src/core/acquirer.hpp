@@ -30,6 +30,7 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -37,7 +38,7 @@ namespace holdfast::core {
 
 struct AcquireRequest {
     LockName name;
-    HolderId holder;  // from the OS or from the request_id
+    std::optional<HolderId> holder;    // from the request_id; empty: the manager draws one
     Ttl ttl;
     Milliseconds wait{0};              // 0: try once
     Milliseconds max_hold{0};          // above 0: the watchdog renews for so long

@@ -44,11 +44,13 @@ Failed lease_lost(const RenewAnswer& answer, FencingToken ours) {
 LockManager::LockManager(const Clock& clock,
                          TimerQueue& timers,
                          LockStore& store,
+                         HolderIdSource& ids,
                          Observer& observer,
                          Options options)
     : clock_(clock),
       timers_(timers),
       store_(store),
+      ids_(ids),
       options_(options),
       random_(options.seed),
       watchdog_(clock, timers, store, observer, {options.command_timeout, options.seed + 1}),
@@ -67,6 +69,9 @@ LockManager::LockManager(const Clock& clock,
 
 LockManager::Ticket LockManager::acquire(AcquireRequest request, Done<Grant> done) {
     const Milliseconds max_hold = request.max_hold;
+    if (!request.holder) {
+        request.holder = ids_.next();
+    }
     return acquirer_.acquire(
         std::move(request), [this, max_hold, done = std::move(done)](Result<Grant> grant) mutable {
             if (grant) {

@@ -5,6 +5,7 @@
 // counts from before the command left.
 
 #include "core/acquirer.hpp"
+#include "core/holder_ids.hpp"
 #include "core/limits.hpp"
 #include "core/store_retry.hpp"
 #include "core/watchdog.hpp"
@@ -34,6 +35,7 @@ public:
     LockManager(const Clock& clock,
                 TimerQueue& timers,
                 LockStore& store,
+                HolderIdSource& ids,
                 Observer& observer,
                 Options options);
 
@@ -62,6 +64,7 @@ private:
     const Clock& clock_;
     TimerQueue& timers_;
     LockStore& store_;
+    HolderIdSource& ids_;
     Options options_;
     Random random_;
     Watchdog watchdog_;

@@ -1,0 +1,86 @@
+#pragma once
+
+// Many commands on one connection, without the connection: what to write, whom a reply belongs to,
+// who has waited too long. Connection performs it on a socket.
+//
+//   waiting    in the output buffer, not yet handed to a write
+//   written    handed to a write; its reply is expected, in order
+//   abandoned  written, timed out: `done` got unknown_timeout, the place in line is kept
+//
+//   push           -> waiting; or refused at once when a cap is reached
+//   stage()        all waiting -> written, as one buffer for one write
+//   a reply        written -> done(reply); abandoned -> late(reply); both leave
+//   timeout        waiting, written -> abandoned (the bytes of a waiting one may leave any time)
+//   disconnected() waiting -> refused_disconnected; written -> unknown_disconnected; abandoned leave
+//
+// Nothing is ever written twice.
+
+#include "redis/client.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+
+namespace holdfast::redis {
+
+// A point in time on CLOCK_BOOTTIME.
+using BootTime = std::chrono::nanoseconds;
+BootTime boot_now() noexcept;
+
+class Multiplexer {
+public:
+    struct Limits {
+        std::size_t max_in_flight = 10'000;
+        std::size_t max_queued_bytes = 32 << 20;  // waiting, in case the server stops reading
+    };
+    struct Counters {
+        std::uint64_t commands = 0;
+        std::uint64_t replies = 0;
+        std::uint64_t timeouts = 0;
+        std::uint64_t late_replies = 0;
+        std::uint64_t refused = 0;
+    };
+    enum class Health { good, protocol_error, wants_reconnect };
+
+    explicit Multiplexer(Limits limits) : limits_(limits) {}
+
+    // Takes the command, or says why not and leaves it untouched.
+    std::optional<Failure> push(Command& command, BootTime now);
+
+    bool has_output() const { return !output_.empty(); }
+    // All that waits, for one write. `into` keeps its memory for the next time.
+    void stage(std::string& into);
+
+    // Bytes from the server: calls `done` and `late` of what they complete. After anything but good,
+    // close the connection and call disconnected().
+    Health received(std::string_view bytes);
+    // Times out what is due. Cheap while nothing is.
+    void expire(BootTime now);
+    // The connection is gone: fails everything and starts afresh.
+    void disconnected(Failure for_waiting);
+
+    std::size_t in_flight() const { return entries_.size(); }
+    const Counters& counters() const { return counters_; }
+
+private:
+    struct Entry {
+        BootTime deadline;
+        bool abandoned = false;
+        absl::AnyInvocable<void(Outcome)> done;
+        absl::AnyInvocable<void(const Reply&)> late;
+    };
+
+    void complete(Reply reply);
+
+    Limits limits_;
+    Counters counters_;
+    std::string output_;
+    std::deque<Entry> entries_;   // in the order of their bytes
+    std::size_t waiting_ = 0;     // how many at the end of entries_ are not staged
+    BootTime earliest_ = BootTime::max();  // no deadline is before this
+    std::optional<ReplyReader> reader_{std::in_place};
+};
+
+}  // namespace holdfast::redis

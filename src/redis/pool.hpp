@@ -1,0 +1,46 @@
+#pragma once
+
+// Several connections to one Redis as one Client.
+//
+// Commands of one affinity share a connection, and so keep their order, while it is up. While it is
+// down they go over the next one that is: what was under way on the broken one is unknown in any
+// case, so there is no order left to keep.
+
+#include "redis/connection.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace holdfast::redis {
+
+class Pool final : public Client {
+public:
+    // At one moment, of all connections together.
+    struct Status {
+        std::size_t up = 0;
+        std::size_t in_flight = 0;
+        std::string last_error;  // why one of them is down
+        Connection::Counters connections;
+        Multiplexer::Counters commands;
+    };
+
+    // `on_change` is called on the loop's thread when a connection comes up or goes down.
+    Pool(boost::asio::io_context& context,
+         const Settings& settings,
+         absl::AnyInvocable<void(bool any_up)> on_change);
+    ~Pool() override;
+
+    void start();
+    // Fails what is under way and closes. To be called on the loop's thread, or when it runs no more.
+    void stop();
+
+    void send(std::size_t affinity, Command command) override;
+    Status status() const;
+
+private:
+    boost::asio::io_context& context_;
+    absl::AnyInvocable<void(bool any_up)> on_change_;
+    std::vector<std::shared_ptr<Connection>> connections_;
+};
+
+}  // namespace holdfast::redis

@@ -1,0 +1,189 @@
+#pragma once
+
+// One unary call on a completion queue, from armed to gone. This file owns tags and lifetimes; the
+// handlers see a request to read, a response to fill, and finish().
+//
+//   armed      Request...() is out, tag `arrived`
+//              -> gone, if it returns not ok (the server shuts down)
+//              -> open: the next call is armed first, then the handler runs on the queue's thread
+//   open       the handler works, on any thread, and calls finish() once
+//              -> finishing
+//              -> gone without finish(), only if the client has cancelled and the handler was told
+//   finishing  Finish() is out, tag `finished`
+//   gone       every tag has returned and nobody refers to the call
+//
+// Calls that wait also have the tag `done` (AsyncNotifyWhenDone), which returns once per open call: if
+// the client has cancelled before, on_cancel runs; and after `finished` and `done`, on_settled learns
+// whether the answer can have reached the client. All tags of a call return on its queue's thread.
+//
+// Each outstanding tag holds a reference to the call; so does whoever works on it.
+
+#include "core/clock.hpp"
+#include "rpc/gate.hpp"
+
+#include <absl/functional/any_invocable.h>
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/async_unary_call.h>
+
+#include <functional>
+#include <memory>
+#include <utility>
+
+namespace holdfast::rpc {
+
+// What a completion queue returns: the queue's thread calls it with `ok`.
+class Tag {
+public:
+    virtual ~Tag() = default;
+    virtual void returned(bool ok) = 0;
+};
+
+// What a kind of call is made of: how to ask gRPC for the next one, and what to do with it.
+template <class Request, class Response>
+class UnaryCall;
+
+template <class Request, class Response>
+struct Method {
+    using Call = UnaryCall<Request, Response>;
+    std::function<void(grpc::ServerContext*,
+                       Request*,
+                       grpc::ServerAsyncResponseWriter<Response>*,
+                       grpc::ServerCompletionQueue*,
+                       void* tag)>
+        request_next;
+    std::function<void(std::shared_ptr<Call>)> handle;
+    bool waits = false;  // the handler may take its time: it wants on_cancel and on_settled
+};
+
+template <class Request, class Response>
+class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Response>> {
+public:
+    using MethodType = Method<Request, Response>;
+
+    // Arms one call. `method`, `clock` and `gate` outlive the queue.
+    static void arm(const MethodType& method,
+                    const core::Clock& clock,
+                    Gate& gate,
+                    grpc::ServerCompletionQueue& queue) {
+        auto call = std::make_shared<UnaryCall>(method, clock, gate, queue);
+        call->arrived_.hold(call);
+        if (method.waits) {
+            call->done_.hold(call);
+            call->context_.AsyncNotifyWhenDone(&call->done_);
+        }
+        method.request_next(
+            &call->context_, &call->request_, &call->writer_, &queue, &call->arrived_);
+    }
+
+    UnaryCall(const MethodType& method,
+              const core::Clock& clock,
+              Gate& gate,
+              grpc::ServerCompletionQueue& queue)
+        : method_(method), clock_(clock), gate_(gate), queue_(queue), writer_(&context_) {}
+
+    ~UnaryCall() {
+        if (open_) {
+            gate_.leave();
+        }
+    }
+
+    Request& request() { return request_; }
+    Response& response() { return response_; }
+    core::Instant received_at() const { return received_at_; }
+
+    // When the client stops listening, from its gRPC deadline; kNever without one.
+    core::Instant deadline() const {
+        const gpr_timespec raw = context_.raw_deadline();
+        const gpr_timespec left = gpr_time_sub(raw, gpr_now(raw.clock_type));
+        constexpr std::int64_t kForever = 366 * 24 * 3600;
+        if (left.tv_sec > kForever) {
+            return core::kNever;
+        }
+        return clock_.now() + std::chrono::seconds{left.tv_sec} + core::Duration{left.tv_nsec};
+    }
+
+    // Sends the response, or the error. Once; from any thread; nothing may be touched after it.
+    void finish(const grpc::Status& status) {
+        finished_.hold(this->shared_from_this());
+        if (status.ok()) {
+            writer_.Finish(response_, status, &finished_);
+        } else {
+            writer_.FinishWithError(status, &finished_);
+        }
+    }
+
+    // Both only for methods that wait, set on the queue's thread, by handle().
+    absl::AnyInvocable<void()> on_cancel;
+    absl::AnyInvocable<void(bool delivered)> on_settled;
+
+private:
+    // A tag that keeps the call alive while it is out, and then calls a member function of it.
+    template <void (UnaryCall::*Next)(bool)>
+    class Step final : public Tag {
+    public:
+        void hold(std::shared_ptr<UnaryCall> call) { call_ = std::move(call); }
+        void release() { call_.reset(); }
+        void returned(bool ok) override {
+            const auto call = std::move(call_);
+            ((*call).*Next)(ok);
+        }
+
+    private:
+        std::shared_ptr<UnaryCall> call_;
+    };
+
+    void on_arrived(bool ok) {
+        if (!ok) {
+            done_.release();  // gRPC does not return this tag for a call that never began
+            return;
+        }
+        if (!gate_.enter()) {
+            return;  // too late to begin: the client sees the connection close
+        }
+        open_ = true;
+        arm(method_, clock_, gate_, queue_);
+        received_at_ = clock_.now();
+        method_.handle(this->shared_from_this());
+    }
+
+    void on_finished(bool ok) {
+        delivered_ = ok;
+        settle();
+    }
+
+    void on_done(bool) {
+        cancelled_ = context_.IsCancelled();
+        if (cancelled_ && on_cancel) {
+            on_cancel();
+        }
+        settle();
+    }
+
+    // After the second of the two tags.
+    void settle() {
+        if (method_.waits && ++settled_tags_ == 2 && on_settled) {
+            on_settled(delivered_ && !cancelled_);
+        }
+    }
+
+    const MethodType& method_;
+    const core::Clock& clock_;
+    Gate& gate_;
+    grpc::ServerCompletionQueue& queue_;
+    grpc::ServerContext context_;
+    Request request_;
+    Response response_;
+    grpc::ServerAsyncResponseWriter<Response> writer_;
+    core::Instant received_at_{};
+    Step<&UnaryCall::on_arrived> arrived_;
+    Step<&UnaryCall::on_finished> finished_;
+    Step<&UnaryCall::on_done> done_;
+    bool open_ = false;
+    bool delivered_ = false;
+    bool cancelled_ = false;
+    int settled_tags_ = 0;
+};
+
+}  // namespace holdfast::rpc

@@ -1,0 +1,187 @@
+#include "rpc/handlers.hpp"
+
+#include "rpc/status.hpp"
+#include "rpc/translate.hpp"
+
+#include <optional>
+#include <utility>
+
+namespace holdfast::rpc {
+namespace {
+
+using core::LockManager;
+using core::Result;
+
+// What an acquire's shard remembers of it. Touched by that shard's thread alone.
+struct Acquiring {
+    LockManager::Ticket ticket = 0;
+    std::optional<core::Grant> grant;
+};
+
+// Answers with what `answer` makes of the value, or with the error.
+template <class Call, class Value, class Fill>
+void respond(Call& call, const Result<Value>& result, Fill fill) {
+    if (!result) {
+        call.finish(to_status(result.error()));
+        return;
+    }
+    fill(*result);
+    call.finish(grpc::Status::OK);
+}
+
+template <class Call>
+void refuse(Call& call, const core::Error& error) {
+    call.finish(to_status(error));
+}
+
+core::Error too_late() {
+    return {core::Reason::outcome_unknown,
+            "the grant came too late to be of use and is being undone; ask again"};
+}
+
+}  // namespace
+
+void Handlers::acquire(Call<v1::AcquireRequest, v1::AcquireResponse> call) {
+    auto request = parse(call->request(), limits_);
+    if (!request) {
+        refuse(*call, request.error());
+        return;
+    }
+    request->received_at = call->received_at();
+    request->call_deadline = call->deadline();
+    const core::LockName name = request->name;
+    const auto state = std::make_shared<Acquiring>();
+    call->on_cancel = [this, name, state] {
+        shards_.post(name, [state](LockManager& manager) { manager.cancel_acquire(state->ticket); });
+    };
+    call->on_settled = [this, name, state](bool delivered) {
+        if (delivered) {
+            return;
+        }
+        shards_.post(name, [state](LockManager& manager) {
+            if (state->grant) {
+                manager.abandon(*state->grant);
+            }
+        });
+    };
+    shards_.post(name, [this, call, state, request = *std::move(request)](LockManager& manager) mutable {
+        state->ticket = manager.acquire(
+            std::move(request), [this, call, state, &manager](Result<core::Grant> granted) {
+                if (granted && !fill(*call->response().mutable_lease(),
+                                     *granted,
+                                     call->received_at(),
+                                     clock_.now())) {
+                    manager.abandon(*granted);
+                    granted = tl::unexpected(too_late());
+                }
+                if (granted) {
+                    state->grant = *granted;
+                }
+                call->finish(granted ? grpc::Status::OK : to_status(granted.error()));
+            });
+    });
+}
+
+void Handlers::release(Call<v1::ReleaseRequest, v1::ReleaseResponse> call) {
+    auto lease = core::decode_lease_id(call->request().lease_id());
+    if (!lease) {
+        refuse(*call, lease.error());
+        return;
+    }
+    const core::LockName name = lease->name;
+    shards_.post(name, [call, lease = *std::move(lease)](LockManager& manager) mutable {
+        manager.release(std::move(lease), call->deadline(), [call](Result<core::Released> released) {
+            respond(*call, released, [&](const auto& known) { fill(call->response(), known); });
+        });
+    });
+}
+
+void Handlers::renew(Call<v1::RenewRequest, v1::RenewResponse> call) {
+    auto lease = core::decode_lease_id(call->request().lease_id());
+    if (!lease) {
+        refuse(*call, lease.error());
+        return;
+    }
+    const auto ttl = limits_.check_ttl(call->request().ttl_ms());
+    if (!ttl) {
+        refuse(*call, ttl.error());
+        return;
+    }
+    const core::LockName name = lease->name;
+    shards_.post(name, [this, call, ttl = *ttl, lease = *std::move(lease)](auto& manager) mutable {
+        manager.renew(
+            std::move(lease), ttl, call->deadline(), [this, call](Result<core::Grant> renewed) {
+                if (renewed && !fill(*call->response().mutable_lease(),
+                                     *renewed,
+                                     call->received_at(),
+                                     clock_.now())) {
+                    renewed = tl::unexpected(too_late());
+                }
+                call->finish(renewed ? grpc::Status::OK : to_status(renewed.error()));
+            });
+    });
+}
+
+void Handlers::get_lock(Call<v1::GetLockRequest, v1::GetLockResponse> call) {
+    auto name = core::LockName::parse(call->request().name());
+    if (!name) {
+        refuse(*call, name.error());
+        return;
+    }
+    shards_.post(*name, [call, name = *name](LockManager& manager) {
+        manager.inspect(name, [call](Result<std::optional<core::LockState>> state) {
+            if (state && !(*state && (*state)->holder)) {
+                state = core::fail(core::Reason::not_found, "nobody holds this lock");
+            }
+            respond(*call, state, [&](const auto& known) {
+                fill(*call->response().mutable_lock(), *known);
+            });
+        });
+    });
+}
+
+void Handlers::list_locks(Call<v1::ListLocksRequest, v1::ListLocksResponse> call) {
+    auto request = parse(call->request());
+    if (!request) {
+        refuse(*call, request.error());
+        return;
+    }
+    // Every shard sees the whole store.
+    shards_.post_to(0, [call, request = *std::move(request)](LockManager& manager) {
+        manager.list(
+            request.prefix, request.from, request.limit, [call](Result<core::LockPage> page) {
+                respond(*call, page, [&](const core::LockPage& known) {
+                    for (const core::LockState& state : known.locks) {
+                        fill(*call->response().add_locks(), state);
+                    }
+                    call->response().set_next_page_token(known.next);
+                });
+            });
+    });
+}
+
+void Handlers::validate(Call<v1::ValidateRequest, v1::ValidateResponse> call) {
+    auto name = core::LockName::parse(call->request().name());
+    if (!name) {
+        refuse(*call, name.error());
+        return;
+    }
+    if (call->request().fencing_token() == 0) {
+        refuse(*call,
+               core::invalid("fencing_token", "fencing_token is 0, which is never granted").value());
+        return;
+    }
+    shards_.post(*name, [call, name = *name](LockManager& manager) {
+        manager.inspect(name, [call](Result<std::optional<core::LockState>> state) {
+            respond(*call, state, [&](const std::optional<core::LockState>& known) {
+                const std::uint64_t newest = known ? known->newest.value : 0;
+                const bool is_newest = newest == call->request().fencing_token();
+                call->response().set_newest(is_newest);
+                call->response().set_held(is_newest && known && known->holder.has_value());
+                call->response().set_newest_token(newest);
+            });
+        });
+    });
+}
+
+}  // namespace holdfast::rpc

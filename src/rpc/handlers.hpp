@@ -1,0 +1,34 @@
+#pragma once
+
+// The RPCs that are served: parse, call the domain, map the answer. Each runs on a queue's thread,
+// hands over to the shard that owns the lock, and is finished from there.
+
+#include "core/shards.hpp"
+#include "holdfast/v1/lock_service.pb.h"
+#include "rpc/call.hpp"
+
+namespace holdfast::rpc {
+
+class Handlers {
+public:
+    // What is handed over outlives every call.
+    Handlers(const core::Clock& clock, const core::Limits& limits, core::Shards& shards)
+        : clock_(clock), limits_(limits), shards_(shards) {}
+
+    template <class Request, class Response>
+    using Call = std::shared_ptr<UnaryCall<Request, Response>>;
+
+    void acquire(Call<v1::AcquireRequest, v1::AcquireResponse> call);
+    void release(Call<v1::ReleaseRequest, v1::ReleaseResponse> call);
+    void renew(Call<v1::RenewRequest, v1::RenewResponse> call);
+    void get_lock(Call<v1::GetLockRequest, v1::GetLockResponse> call);
+    void list_locks(Call<v1::ListLocksRequest, v1::ListLocksResponse> call);
+    void validate(Call<v1::ValidateRequest, v1::ValidateResponse> call);
+
+private:
+    const core::Clock& clock_;
+    const core::Limits& limits_;
+    core::Shards& shards_;
+};
+
+}  // namespace holdfast::rpc

@@ -1,0 +1,210 @@
+#include "rpc/server.hpp"
+
+#include "rpc/handlers.hpp"
+#include "rpc/unserved.hpp"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+namespace holdfast::rpc {
+namespace {
+
+constexpr char kServiceName[] = "holdfast.v1.LockService";
+// Calls armed for each method on each queue: so many can arrive while the queue's thread is busy.
+constexpr int kArmedOften = 64;  // Acquire, Release, Renew
+constexpr int kArmedRarely = 4;
+// The largest valid request has a name, an owner, 4 KiB of metadata and a lease id.
+constexpr int kMaxRequestBytes = 64 * 1024;
+// How soon a client that vanished without a word is noticed: ping after so long, and as long again
+// for the answer.
+constexpr int kKeepaliveMs = 5000;
+constexpr int kMinClientPingMs = 1000;
+constexpr int kMaxStreamsPerConnection = 100'000;
+
+using Waiting = v1::LockService::WithAsyncMethod_Acquire<
+    v1::LockService::WithAsyncMethod_Release<v1::LockService::WithAsyncMethod_Renew<
+        v1::LockService::WithAsyncMethod_GetLock<v1::LockService::WithAsyncMethod_ListLocks<
+            v1::LockService::WithAsyncMethod_Validate<v1::LockService::Service>>>>>>;
+using LockService = WithUnserved<Waiting>;
+
+// A Request...() of the generated service; each is a member of another of its mix-ins.
+template <class MixIn, class Request, class Response>
+using Ask = void (MixIn::*)(grpc::ServerContext*,
+                            Request*,
+                            grpc::ServerAsyncResponseWriter<Response>*,
+                            grpc::CompletionQueue*,
+                            grpc::ServerCompletionQueue*,
+                            void*);
+template <class Request, class Response>
+using Handle = void (Handlers::*)(std::shared_ptr<UnaryCall<Request, Response>>);
+
+template <class MixIn, class Request, class Response>
+Method<Request, Response> method(LockService& service,
+                                 Ask<MixIn, Request, Response> ask,
+                                 Handlers& handlers,
+                                 Handle<Request, Response> handle,
+                                 bool waits = false) {
+    return {[&service, ask](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
+                (service.*ask)(context, request, writer, queue, queue, tag);
+            },
+            [&handlers, handle](auto call) { (handlers.*handle)(std::move(call)); },
+            waits};
+}
+
+}  // namespace
+
+struct Server::Impl {
+    Impl(const ServerSettings& wanted,
+         const core::Clock& time,
+         const core::Limits& limits,
+         core::Shards& shards)
+        : settings(wanted), clock(time), handlers(time, limits, shards) {}
+
+    void build();
+    void arm_all(grpc::ServerCompletionQueue& queue);
+    template <class Request, class Response>
+    void arm(const Method<Request, Response>& what, grpc::ServerCompletionQueue& queue, int calls) {
+        for (int i = 0; i < calls; ++i) {
+            UnaryCall<Request, Response>::arm(what, clock, gate, queue);
+        }
+    }
+
+    ServerSettings settings;
+    const core::Clock& clock;
+    Handlers handlers;
+    Gate gate;
+    LockService service;
+    UnservedAdmin admin;
+    Method<v1::AcquireRequest, v1::AcquireResponse> acquire =
+        method(service, &LockService::RequestAcquire, handlers, &Handlers::acquire, true);
+    Method<v1::ReleaseRequest, v1::ReleaseResponse> release =
+        method(service, &LockService::RequestRelease, handlers, &Handlers::release);
+    Method<v1::RenewRequest, v1::RenewResponse> renew =
+        method(service, &LockService::RequestRenew, handlers, &Handlers::renew);
+    Method<v1::GetLockRequest, v1::GetLockResponse> get_lock =
+        method(service, &LockService::RequestGetLock, handlers, &Handlers::get_lock);
+    Method<v1::ListLocksRequest, v1::ListLocksResponse> list_locks =
+        method(service, &LockService::RequestListLocks, handlers, &Handlers::list_locks);
+    Method<v1::ValidateRequest, v1::ValidateResponse> validate =
+        method(service, &LockService::RequestValidate, handlers, &Handlers::validate);
+    std::vector<std::string> bound;
+    std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues;
+    std::unique_ptr<grpc::Server> server;
+    std::vector<std::thread> threads;
+};
+
+void Server::Impl::build() {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::ServerBuilder builder;
+    std::vector<int> ports(settings.listen.size(), 0);
+    for (std::size_t i = 0; i < settings.listen.size(); ++i) {
+        builder.AddListeningPort(
+            settings.listen[i], grpc::InsecureServerCredentials(), &ports[i]);
+    }
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a port in use is an error
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                               kMinClientPingMs);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
+    builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
+    builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+    builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+    builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
+    builder.RegisterService(&service);
+    builder.RegisterService(&admin);
+    for (std::size_t i = 0; i < settings.queues; ++i) {
+        queues.push_back(builder.AddCompletionQueue());
+    }
+    server = builder.BuildAndStart();
+    for (std::size_t i = 0; i < ports.size(); ++i) {
+        const std::string& wanted = settings.listen[i];
+        if (ports[i] == 0 || !server) {
+            throw CannotListen("cannot listen on " + wanted +
+                               ": in use, not permitted, or not an address of this machine");
+        }
+        const bool is_unix = wanted.rfind("unix:", 0) == 0;
+        bound.push_back(is_unix ? wanted
+                                : wanted.substr(0, wanted.rfind(':') + 1) + std::to_string(ports[i]));
+    }
+}
+
+void Server::Impl::arm_all(grpc::ServerCompletionQueue& queue) {
+    arm(acquire, queue, kArmedOften);
+    arm(release, queue, kArmedOften);
+    arm(renew, queue, kArmedOften);
+    arm(get_lock, queue, kArmedRarely);
+    arm(list_locks, queue, kArmedRarely);
+    arm(validate, queue, kArmedRarely);
+}
+
+Server::Server(const ServerSettings& settings,
+               const core::Clock& clock,
+               const core::Limits& limits,
+               core::Shards& shards)
+    : impl_(std::make_unique<Impl>(settings, clock, limits, shards)) {}
+
+Server::~Server() { stop(core::Milliseconds{0}); }
+
+void Server::start() {
+    try {
+        impl_->build();
+    } catch (const CannotListen&) {
+        // A queue must be empty before it is destroyed.
+        if (impl_->server) {
+            impl_->server->Shutdown();
+            impl_->server.reset();
+        }
+        for (const auto& queue : impl_->queues) {
+            queue->Shutdown();
+            void* tag = nullptr;
+            for (bool ok = false; queue->Next(&tag, &ok);) {
+            }
+        }
+        impl_->queues.clear();
+        throw;
+    }
+    set_serving(false);
+    for (const auto& queue : impl_->queues) {
+        impl_->arm_all(*queue);
+        impl_->threads.emplace_back([&queue = *queue] {
+            void* tag = nullptr;
+            for (bool ok = false; queue.Next(&tag, &ok);) {
+                static_cast<Tag*>(tag)->returned(ok);
+            }
+        });
+    }
+}
+
+std::vector<std::string> Server::addresses() const { return impl_->bound; }
+
+void Server::set_serving(bool serving) {
+    if (auto* health = impl_->server->GetHealthCheckService()) {
+        health->SetServingStatus("", serving);
+        health->SetServingStatus(kServiceName, serving);
+    }
+}
+
+void Server::stop(core::Milliseconds grace) {
+    if (!impl_->server || impl_->threads.empty()) {
+        return;
+    }
+    impl_->server->Shutdown(std::chrono::system_clock::now() + grace);
+    impl_->gate.close();
+    for (const auto& queue : impl_->queues) {
+        queue->Shutdown();
+    }
+    for (std::thread& thread : impl_->threads) {
+        thread.join();
+    }
+    impl_->threads.clear();
+}
+
+}  // namespace holdfast::rpc

@@ -1,0 +1,57 @@
+#pragma once
+
+// The gRPC server: listens, turns the queues, serves LockService by them, and health and reflection by
+// gRPC's own means.
+//
+// stop() goes in this order: no new connections and calls; calls under way may end until `grace` has
+// passed, then gRPC cancels them; every call is answered or cancelled before the queues are shut down;
+// the queues are emptied and their threads joined. Have the shards drained before, so that those who
+// wait hear DRAINING; the shards must still run.
+
+#include "core/limits.hpp"
+#include "core/shards.hpp"
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace holdfast::rpc {
+
+struct ServerSettings {
+    std::vector<std::string> listen;  // "host:port" (port 0: any free one) or "unix:/path"
+    std::size_t queues = 1;           // completion queues, each with a thread
+};
+
+// An address cannot be listened on. what() names it.
+class CannotListen : public std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+class Server {
+public:
+    // What is handed over outlives the server.
+    Server(const ServerSettings& settings,
+           const core::Clock& clock,
+           const core::Limits& limits,
+           core::Shards& shards);
+    ~Server();  // stops it if it runs
+
+    // Throws CannotListen.
+    void start();
+    // Where it listens, with the ports that were chosen.
+    std::vector<std::string> addresses() const;
+
+    // What grpc.health.v1 answers for "" and holdfast.v1.LockService; NOT_SERVING at first. From any
+    // thread.
+    void set_serving(bool serving);
+
+    // Not from a queue's or a shard's thread.
+    void stop(core::Milliseconds grace);
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace holdfast::rpc

@@ -1,0 +1,187 @@
+#include "rpc/translate.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace holdfast::rpc {
+namespace {
+
+using core::Failed;
+using core::Result;
+
+constexpr std::size_t kDefaultPage = 100;
+constexpr std::size_t kMaxPage = 500;  // with metadata, still below gRPC's usual 4 MiB
+
+Failed not_served(const char* field) {
+    return core::unimplemented(field,
+                               std::string{field} + " is not served by this version of holdfastd");
+}
+
+Failed unknown_enum(const char* field, int value, const char* known) {
+    return core::invalid(field,
+                         std::string{field} + " is " + std::to_string(value) +
+                             ", which this daemon does not know; known are " + known);
+}
+
+Result<core::Mode> check_mode(const pb::AcquireRequest& request) {
+    switch (request.mode()) {
+        case pb::MODE_UNSPECIFIED:
+        case pb::MODE_EXCLUSIVE:
+            return core::Mode::exclusive;
+        case pb::MODE_SHARED:
+        case pb::MODE_PERMIT:
+            return core::unimplemented(
+                "mode", "mode " + pb::Mode_Name(request.mode()) + " is not served by this version");
+        default:
+            return unknown_enum("mode", request.mode(), "MODE_EXCLUSIVE (1) and MODE_UNSPECIFIED");
+    }
+}
+
+// The fields that later versions serve must not be ignored: their caller relies on them.
+Result<core::Mode> check_served(const pb::AcquireRequest& request) {
+    if (request.durability() == pb::DURABILITY_REPLICATED) {
+        return not_served("durability");
+    }
+    if (!pb::Durability_IsValid(request.durability())) {
+        return unknown_enum("durability", request.durability(), "DURABILITY_LEADER (1)");
+    }
+    if (!pb::OnDisconnect_IsValid(request.on_disconnect())) {
+        return unknown_enum("on_disconnect", request.on_disconnect(), "ON_DISCONNECT_KEEP_TTL (1)");
+    }
+    const std::pair<bool, const char*> later[] = {
+        {request.replicas() != 0, "replicas"},
+        {request.lock_delay_ms() != 0, "lock_delay_ms"},
+        {request.priority() != 0, "priority"},
+        {request.reentrant(), "reentrant"},
+        {request.on_disconnect() > pb::ON_DISCONNECT_KEEP_TTL, "on_disconnect"},
+        {request.grace_ms() != 0, "grace_ms"},
+        {!request.resume_lease_id().empty(), "resume_lease_id"},
+        {request.permits() != 0, "permits"},
+        {request.limit() != 0, "limit"},
+    };
+    for (const auto& [used, field] : later) {
+        if (used) {
+            return not_served(field);
+        }
+    }
+    return check_mode(request);
+}
+
+std::uint64_t ms(core::Milliseconds value) { return static_cast<std::uint64_t>(value.count()); }
+
+}  // namespace
+
+Result<core::AcquireRequest> parse(pb::AcquireRequest& request, const core::Limits& limits) {
+    auto name = core::LockName::parse(std::move(*request.mutable_name()));
+    if (!name) {
+        return tl::unexpected(name.error());
+    }
+    if (const auto mode = check_served(request); !mode) {
+        return tl::unexpected(mode.error());
+    }
+    core::AcquireRequest parsed{.name = *std::move(name)};
+    if (!request.request_id().empty()) {
+        const auto id = core::RequestId::parse(request.request_id());
+        if (!id) {
+            return tl::unexpected(id.error());
+        }
+        parsed.holder = id->holder_for(parsed.name);
+    }
+    // Each check's value goes into the request; the first error ends it.
+    const auto take = [](auto checked, auto& into) -> Result<bool> {
+        return std::move(checked).map([&](auto value) { return into = std::move(value), true; });
+    };
+    const Result<bool> taken =
+        take(limits.check_ttl(request.ttl_ms()), parsed.ttl)
+            .and_then([&](bool) { return take(limits.check_wait(request.wait_ms()), parsed.wait); })
+            .and_then([&](bool) {
+                return take(limits.check_max_hold(request.max_hold_ms(), parsed.ttl),
+                            parsed.max_hold);
+            })
+            .and_then([&](bool) {
+                return take(core::Limits::check_owner(std::move(*request.mutable_owner())),
+                            parsed.owner);
+            })
+            .and_then([&](bool) {
+                return take(core::Limits::check_metadata(std::move(*request.mutable_metadata())),
+                            parsed.metadata);
+            });
+    if (!taken) {
+        return tl::unexpected(taken.error());
+    }
+    return parsed;
+}
+
+Result<ListRequest> parse(const pb::ListLocksRequest& request) {
+    if (request.prefix().size() > core::LockName::kMaxBytes ||
+        !core::is_clean_utf8(request.prefix())) {
+        return core::invalid("prefix",
+                             "prefix is at most 512 bytes of UTF-8 without control characters");
+    }
+    if (request.page_size() > kMaxPage) {
+        return core::invalid("page_size",
+                             "page_size is " + std::to_string(request.page_size()) +
+                                 "; it is 1 to 500, or 0 for 100");
+    }
+    const std::string& token = request.page_token();
+    std::uint64_t cursor = 0;
+    const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), cursor);
+    if (!token.empty() && (error != std::errc{} || end != token.data() + token.size())) {
+        return core::invalid("page_token",
+                             "page_token is not one that ListLocks gave; leave it empty to begin");
+    }
+    const std::size_t limit = request.page_size() == 0 ? kDefaultPage : request.page_size();
+    return ListRequest{request.prefix(), token, limit};
+}
+
+bool fill(pb::Lease& lease,
+          const core::Grant& grant,
+          core::Instant received_at,
+          core::Instant now) {
+    const core::Milliseconds safe_for = core::remaining(now, grant.deadline());
+    if (safe_for.count() == 0) {
+        return false;
+    }
+    lease.set_lease_id(core::encode_lease_id(grant.lease));
+    lease.set_name(grant.lease.name.text());
+    lease.set_mode(pb::MODE_EXCLUSIVE);
+    lease.set_fencing_token(grant.lease.token.value);
+    lease.set_ttl_ms(ms(grant.ttl.value));
+    lease.set_elapsed_ms(ms(core::remaining(received_at, now)));
+    lease.set_safe_for_ms(ms(safe_for));
+    lease.set_next_renew_in_ms(ms(core::remaining(now, grant.sent_at + grant.ttl.value / 3)));
+    lease.set_durability(pb::DURABILITY_LEADER);
+    return true;
+}
+
+void fill(pb::ReleaseResponse& response, const core::Released& released) {
+    switch (released.verdict) {
+        case core::Verdict::held_throughout:
+            response.set_verdict(pb::VERDICT_HELD_THROUGHOUT);
+            break;
+        case core::Verdict::already_expired:
+            response.set_verdict(pb::VERDICT_ALREADY_EXPIRED);
+            break;
+        case core::Verdict::superseded:
+            response.set_verdict(pb::VERDICT_SUPERSEDED);
+            response.set_newer_token(released.newer.value);
+            break;
+    }
+}
+
+void fill(pb::LockState& lock, const core::LockState& state) {
+    lock.set_name(state.name.text());
+    lock.set_mode(pb::MODE_EXCLUSIVE);
+    lock.set_newest_token(state.newest.value);
+    if (state.holder) {
+        pb::Holder& holder = *lock.add_holders();
+        holder.set_owner(state.holder->summary.owner);
+        holder.set_metadata(state.holder->metadata);
+        holder.set_fencing_token(state.holder->summary.token.value);
+        holder.set_held_for_ms(ms(state.holder->held_for));
+        holder.set_expires_in_ms(ms(state.holder->summary.expires_in));
+    }
+}
+
+}  // namespace holdfast::rpc

@@ -1,0 +1,78 @@
+#pragma once
+
+// The RPCs that this version does not serve yet: UNIMPLEMENTED, with the RPC's name. They are gRPC
+// synchronous methods, answered by the few threads that serve reflection.
+
+#include "holdfast/v1/admin_service.grpc.pb.h"
+#include "holdfast/v1/lock_service.grpc.pb.h"
+#include "rpc/status.hpp"
+
+#include <string>
+
+namespace holdfast::rpc {
+
+inline grpc::Status unserved(const char* rpc) {
+    return to_status({core::Reason::unimplemented,
+                      std::string{rpc} + " is not served by this version of holdfastd",
+                      rpc});
+}
+
+// `Base` serves the rest of LockService.
+template <class Base>
+class WithUnserved : public Base {
+public:
+    using Context = grpc::ServerContext;
+
+    grpc::Status AcquireAll(Context*,
+                            const v1::AcquireAllRequest*,
+                            v1::AcquireAllResponse*) override {
+        return unserved("AcquireAll");
+    }
+    grpc::Status Convert(Context*, const v1::ConvertRequest*, v1::ConvertResponse*) override {
+        return unserved("Convert");
+    }
+    grpc::Status Hold(Context*,
+                      const v1::AcquireRequest*,
+                      grpc::ServerWriter<v1::LeaseEvent>*) override {
+        return unserved("Hold");
+    }
+    grpc::Status Session(Context*,
+                         grpc::ServerReaderWriter<v1::SessionEvent, v1::SessionRequest>*) override {
+        return unserved("Session");
+    }
+    grpc::Status Watch(Context*,
+                       const v1::WatchRequest*,
+                       grpc::ServerWriter<v1::WatchEvent>*) override {
+        return unserved("Watch");
+    }
+};
+
+class UnservedAdmin final : public v1::AdminService::Service {
+public:
+    using Context = grpc::ServerContext;
+
+    grpc::Status ForceRelease(Context*,
+                              const v1::ForceReleaseRequest*,
+                              v1::ForceReleaseResponse*) override {
+        return unserved("ForceRelease");
+    }
+    grpc::Status Revoke(Context*, const v1::RevokeRequest*, v1::RevokeResponse*) override {
+        return unserved("Revoke");
+    }
+    grpc::Status Explain(Context*, const v1::ExplainRequest*, v1::ExplainResponse*) override {
+        return unserved("Explain");
+    }
+    grpc::Status ListSessions(Context*,
+                              const v1::ListSessionsRequest*,
+                              v1::ListSessionsResponse*) override {
+        return unserved("ListSessions");
+    }
+    grpc::Status Drain(Context*, const v1::DrainRequest*, v1::DrainResponse*) override {
+        return unserved("Drain");
+    }
+    grpc::Status GetStatus(Context*, const v1::GetStatusRequest*, v1::GetStatusResponse*) override {
+        return unserved("GetStatus");
+    }
+};
+
+}  // namespace holdfast::rpc

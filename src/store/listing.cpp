@@ -1,0 +1,129 @@
+// RedisLockStore::list: SCAN for the keys, then one script that reads what is found.
+
+#include "store/redis_lock_store.hpp"
+#include "store/replies.hpp"
+
+#include <memory>
+#include <utility>
+
+namespace holdfast::store {
+namespace {
+
+// SCANs for one page: so many keys of others may lie between two locks before a page comes back
+// short. Bounds the work of one call.
+constexpr int kMaxScans = 50;
+constexpr std::string_view kStart = "0";
+
+// The prefix as a glob pattern that matches it literally.
+std::string pattern_of(std::string_view prefix) {
+    std::string pattern;
+    for (const char c : prefix) {
+        if (c == '*' || c == '?' || c == '[' || c == ']' || c == '\\') {
+            pattern += '\\';
+        }
+        pattern += c;
+    }
+    return pattern + '*';
+}
+
+struct Scan : std::enable_shared_from_this<Scan> {
+    using Keys = std::vector<std::string>;
+    using Done = core::StoreDone<std::pair<Keys, std::string>>;  // keys, and where to go on
+
+    Scan(ScriptRunner& through, std::string matching, std::size_t wanted, core::Milliseconds each)
+        : runner(through), pattern(std::move(matching)), limit(wanted), timeout(each) {}
+
+    void step(std::string cursor) {
+        const std::string count = std::to_string(limit);
+        runner.command({"SCAN", cursor, "MATCH", pattern, "COUNT", count},
+                       timeout,
+                       [self = shared_from_this()](core::StoreResult<redis::Reply> reply) {
+                           self->on_reply(std::move(reply));
+                       });
+    }
+
+    void on_reply(core::StoreResult<redis::Reply> reply) {
+        if (!reply) {
+            done(tl::unexpected(reply.error()));
+            return;
+        }
+        const redis::Value found = reply->value()[1];
+        for (std::size_t i = 0; i < found.size(); ++i) {
+            keys.emplace_back(found[i].text());
+        }
+        std::string next{reply->value()[0].text()};
+        if (next.empty()) {
+            done(tl::unexpected(unexpected_reply()));
+        } else if (next == kStart) {
+            done(std::pair{std::move(keys), std::string{}});
+        } else if (keys.size() >= limit || ++scans >= kMaxScans) {
+            done(std::pair{std::move(keys), std::move(next)});
+        } else {
+            step(std::move(next));
+        }
+    }
+
+    ScriptRunner& runner;
+    std::string pattern;
+    std::size_t limit;
+    core::Milliseconds timeout;
+    Keys keys;
+    Done done;
+    int scans = 0;
+};
+
+}  // namespace
+
+void RedisLockStore::list(std::string_view prefix,
+                          std::string_view from,
+                          std::size_t limit,
+                          core::Milliseconds timeout,
+                          core::StoreDone<core::LockPage> done) {
+    auto scan = std::make_shared<Scan>(
+        runner_, pattern_of(options_.prefix + std::string{prefix}), limit, timeout);
+    scan->done = [this, timeout, done = std::move(done)](auto found) mutable {
+        if (!found) {
+            done(tl::unexpected(found.error()));
+            return;
+        }
+        inspect_keys(found->first,
+                     timeout,
+                     [next = std::move(found->second), done = std::move(done)](auto locks) mutable {
+                         if (locks) {
+                             done(core::LockPage{*std::move(locks), std::move(next)});
+                         } else {
+                             done(tl::unexpected(locks.error()));
+                         }
+                     });
+    };
+    scan->step(std::string{from.empty() ? kStart : from});
+}
+
+// Those of the keys that are held locks.
+void RedisLockStore::inspect_keys(const std::vector<std::string>& keys,
+                                  core::Milliseconds timeout,
+                                  core::StoreDone<std::vector<core::LockState>> done) {
+    ScriptRunner::Call call{inspect_, 0, {keys.begin(), keys.end()}, {}, timeout};
+    std::vector<std::string> names;
+    for (const std::string& key : keys) {
+        names.push_back(key.substr(options_.prefix.size()));
+    }
+    runner_.run(call, [names, done = std::move(done)](core::StoreResult<redis::Reply> reply) mutable {
+        if (!reply) {
+            done(tl::unexpected(reply.error()));
+            return;
+        }
+        std::vector<core::LockState> held;
+        for (std::size_t i = 0; i < names.size(); ++i) {
+            const auto name = core::LockName::parse(names[i]);  // else a foreign key: no lock
+            auto state = name ? decode_state(*name, reply->value()[i + 1])
+                              : core::StoreResult<std::optional<core::LockState>>{};
+            if (state && *state && (*state)->holder) {
+                held.push_back(**std::move(state));
+            }
+        }
+        done(std::move(held));
+    });
+}
+
+}  // namespace holdfast::store
