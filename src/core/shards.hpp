@@ -18,6 +18,9 @@ class Shards {
 public:
     explicit Shards(std::vector<std::unique_ptr<Shard>> shards) : shards_(std::move(shards)) {}
 
+    // Starts a shard's thread; what was posted to it before runs first.
+    void start(std::size_t shard, LockManager& manager) { shards_[shard]->start(manager); }
+
     // Tasks about one lock run in the order they were posted, from any thread.
     void post(const LockName& name, Shard::Task task) {
         shards_[absl::HashOf(name) % shards_.size()]->post(std::move(task));

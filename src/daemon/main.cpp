@@ -1,1 +1,108 @@
-int main() {}
+// holdfastd: settings in, a running daemon, out on a signal.
+
+#include "daemon/config.hpp"
+#include "daemon/daemon.hpp"
+#include "daemon/embedded_redis.hpp"
+#include "holdfast/version.hpp"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <exception>
+#include <filesystem>
+#include <iostream>
+#include <optional>
+#include <thread>
+
+namespace {
+
+using namespace holdfast;
+using daemon::ExitCode;
+
+int exit_with(ExitCode code, const std::string& why) {
+    std::cerr << "holdfastd: " << why << '\n';
+    return static_cast<int>(code);
+}
+
+// Signals are taken by sigwait, so every thread blocks them. To be called before there are threads.
+sigset_t block_signals() {
+    std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of its write, not the end
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    return signals;
+}
+
+int wait_for(const sigset_t& signals) {
+    int signal = 0;
+    while (sigwait(&signals, &signal) != 0) {
+    }
+    return signal;
+}
+
+// What a person who has just started it wants to see.
+void greet(const std::vector<std::string>& addresses, const std::string& store) {
+    std::error_code error;
+    const auto program = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+    std::cout << "holdfastd " << kVersion << " serves on";
+    for (const std::string& address : addresses) {
+        std::cout << ' ' << address;
+    }
+    std::cout << "\nstore: " << store << "\n\nTake a lock in another shell:\n\n  "
+              << (program / "holdfast").string();
+    if (addresses.front() != "127.0.0.1:7420") {
+        std::cout << " --server " << addresses.front();
+    }
+    std::cout << " acquire demo --ttl 30s\n\n" << std::flush;
+}
+
+int run(const daemon::Settings& settings) {
+    const sigset_t signals = block_signals();
+    daemon::Settings used = settings;
+    std::optional<daemon::EmbeddedRedis> embedded;
+    if (used.store.url.empty()) {
+        embedded.emplace();
+        used.store.url = embedded->url();
+    }
+    const redis::Settings store = daemon::store_settings(used);
+    const auto logger = daemon::make_logger(used.log.level, used.log.format);
+    daemon::Daemon holdfastd{used, store, logger};
+    holdfastd.start();
+    if (!holdfastd.readiness().wait_ready(used.store.connect_timeout * 2)) {
+        const std::string trouble = holdfastd.readiness().trouble();
+        if (used.store.fail_fast) {
+            return exit_with(ExitCode::store_unreachable,
+                             "cannot reach the store at " + store.address() + ": " + trouble);
+        }
+        logger->warn("waiting for the store at {}: {}", store.address(), trouble);
+    }
+    greet(holdfastd.addresses(),
+          embedded ? "embedded, gone when this daemon ends; not for production" : store.address());
+
+    logger->info("{}: draining; send it again to end at once",
+                 wait_for(signals) == SIGTERM ? "SIGTERM" : "SIGINT");
+    std::thread{[signals] { _exit(128 + wait_for(signals)); }}.detach();
+    holdfastd.stop();
+    logger->info("drained");
+    logger->flush();
+    return static_cast<int>(ExitCode::ok);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        auto configured = daemon::configure({argv + 1, argv + argc}, daemon::holdfast_environment());
+        if (const auto* exit = std::get_if<daemon::Exit>(&configured)) {
+            (exit->code == ExitCode::ok ? std::cout : std::cerr) << exit->text;
+            return static_cast<int>(exit->code);
+        }
+        return run(std::get<daemon::Settings>(configured));
+    } catch (const rpc::CannotListen& error) {
+        return exit_with(ExitCode::cannot_listen, error.what());
+    } catch (const std::exception& error) {
+        return exit_with(ExitCode::failed, error.what());
+    }
+}

@@ -47,8 +47,7 @@ Connection::Connection(asio::io_context& context,
       incoming_(kReadBytes) {}
 
 void Connection::start() {
-    asio::co_spawn(
-        context_, [self = shared_from_this()] { return self->run(); }, asio::detached);
+    asio::co_spawn(context_, run(shared_from_this()), asio::detached);
 }
 
 void Connection::stop() {
@@ -61,9 +60,16 @@ void Connection::stop() {
     multiplexer_.disconnected(Failure::refused_closing);
 }
 
-Connection::Awaitable<void> Connection::run() {
+// `self` lives in the coroutine's frame and keeps the connection while it runs.
+Connection::Awaitable<void> Connection::run(std::shared_ptr<Connection> self) {
+    co_await self->keep_up();
+}
+
+Connection::Awaitable<void> Connection::keep_up() {
     while (!stopping_) {
-        if (co_await connect()) {
+        // Not `if (co_await ...)`: GCC 12 miscompiles a co_await in a condition inside a loop.
+        const bool connected = co_await connect();
+        if (connected) {
             ++counters_.connects;
             failures_ = 0;
             set_up(true);
@@ -90,7 +96,10 @@ Connection::Awaitable<bool> Connection::connect() {
         }
     });
     last_error_.clear();
-    const bool connected = co_await open_socket() && co_await shake_hands();
+    bool connected = co_await open_socket();
+    if (connected) {
+        connected = co_await shake_hands();
+    }
     timer_.cancel();
     co_return connected && socket_.is_open();
 }

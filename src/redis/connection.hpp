@@ -58,7 +58,8 @@ private:
     template <class T>
     using Awaitable = boost::asio::awaitable<T>;
 
-    Awaitable<void> run();
+    static Awaitable<void> run(std::shared_ptr<Connection> self);
+    Awaitable<void> keep_up();
     Awaitable<bool> connect();
     Awaitable<bool> open_socket();
     Awaitable<bool> shake_hands();

@@ -1,0 +1,28 @@
+#pragma once
+
+// Text for people: durations in and out, odd characters made visible, tables.
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace holdfast::cli {
+
+// 500ms, 10s, 1m30s, 2h. Empty if it is none, a bare number in particular.
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+// With at most two units: 3d4h, 1m30s, 2.5s, 40ms.
+std::string show_duration(std::chrono::milliseconds value);
+
+// Control characters and backslashes as \xNN, so that a name cannot steer the terminal. UTF-8 stays.
+std::string show_text(std::string_view text);
+
+// Columns aligned by the longest cell, two spaces apart; the first row is the heading.
+std::string show_table(const std::vector<std::vector<std::string>>& rows);
+
+// Hexadecimal digits to bytes; empty if they are not.
+std::optional<std::string> parse_hex(std::string_view text);
+
+}  // namespace holdfast::cli

@@ -1,0 +1,154 @@
+#include "daemon/daemon.hpp"
+
+#include "core/shards.hpp"
+#include "daemon/store_probe.hpp"
+#include "store/redis_lock_store.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <random>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+namespace holdfast::daemon {
+namespace {
+
+std::size_t by_machine(std::size_t wanted) {
+    return wanted > 0 ? wanted : std::max<std::size_t>(1, std::thread::hardware_concurrency() / 2);
+}
+
+std::string read_password(const std::string& path) {
+    std::ifstream stream{path};
+    std::string password;
+    if (!std::getline(stream, password)) {
+        throw std::runtime_error("store.password_file " + path + " cannot be read or is empty");
+    }
+    return password;
+}
+
+core::LockManager::Options manager_options(const Settings& settings) {
+    core::LockManager::Options options;
+    options.command_timeout = settings.store.command_timeout;
+    options.max_ttl = settings.limits.max_ttl;
+    options.max_waiters_per_lock = settings.limits.max_waiters_per_lock;
+    options.seed = std::random_device{}();
+    return options;
+}
+
+}  // namespace
+
+redis::Settings store_settings(const Settings& settings) {
+    const auto parsed = redis::parse_url(settings.store.url);
+    if (!parsed) {
+        throw std::runtime_error("store.url: " + parsed.error());
+    }
+    redis::Settings store = *parsed;
+    if (!settings.store.username.empty()) {
+        store.user = settings.store.username;
+    }
+    if (!settings.store.password.empty()) {
+        store.password = settings.store.password;
+    }
+    if (!settings.store.password_file.empty()) {
+        store.password = read_password(settings.store.password_file);
+    }
+    return store;
+}
+
+// One shard and all that lives on its thread. Destroyed in reverse: what uses before what is used.
+struct Daemon::Parts {
+    Parts(const Settings& settings,
+          const redis::Settings& where,
+          Logger logger,
+          const core::Clock& clock,
+          std::function<void(const std::string&)> report)
+        : shard(std::make_unique<core::Shard>(clock)),
+          pool(shard->context(), where, [this](bool) { probe.probe(); }),
+          store(pool, clock, {settings.store.prefix, settings.store.retention}),
+          observer(std::move(logger), clock),
+          manager(clock, shard->timers(), store, ids, observer, manager_options(settings)),
+          probe(pool, clock, shard->timers(), settings.store.command_timeout, std::move(report)) {}
+
+    std::unique_ptr<core::Shard> shard;  // moves to Shards, which outlives this
+    redis::Pool pool;
+    store::RedisLockStore store;
+    core::SystemHolderIds ids;
+    LogObserver observer;
+    core::LockManager manager;
+    StoreProbe probe;
+};
+
+Daemon::Daemon(const Settings& settings, const redis::Settings& where, Logger logger)
+    : settings_(settings), logger_(std::move(logger)) {
+    redis::Settings store = where;
+    store.client_name = "holdfastd";
+    store.connect_timeout = settings.store.connect_timeout;
+    store.connections = settings.store.connections;
+    store.limits.max_in_flight = settings.store.max_in_flight;
+    store.seed = std::random_device{}();
+
+    const std::size_t count = by_machine(settings.server.shards);
+    readiness_ = std::make_unique<Readiness>(
+        count, [this](const std::string& trouble) { on_readiness(trouble); });
+    std::vector<std::unique_ptr<core::Shard>> shards;
+    for (std::size_t i = 0; i < count; ++i) {
+        parts_.push_back(std::make_unique<Parts>(
+            settings_, store, logger_, clock_, [this, i](const std::string& trouble) {
+                readiness_->report(i, trouble);
+            }));
+        shards.push_back(std::move(parts_.back()->shard));
+    }
+    shards_ = std::make_unique<core::Shards>(std::move(shards));
+    server_ = std::make_unique<rpc::Server>(
+        rpc::ServerSettings{settings_.listen.grpc, by_machine(settings_.server.queues)},
+        clock_,
+        settings_.limits,
+        *shards_);
+}
+
+Daemon::~Daemon() {
+    stop();
+    // The parts' sockets and timers belong to the shards' loops: they go first.
+    server_.reset();
+    parts_.clear();
+}
+
+void Daemon::start() {
+    server_->start();
+    running_ = true;
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+        Parts& parts = *parts_[i];
+        shards_->start(i, parts.manager);
+        shards_->post_to(i, [&parts](core::LockManager&) {
+            parts.pool.start();
+            parts.probe.start();
+        });
+    }
+}
+
+void Daemon::stop() {
+    if (!std::exchange(running_, false)) {
+        return;
+    }
+    readiness_->drain();
+    for (std::size_t i = 0; i < shards_->size(); ++i) {
+        shards_->post_to(i, [](core::LockManager& manager) { manager.drain(); });
+    }
+    server_->stop(settings_.drain.timeout);
+    shards_->stop();
+    for (const auto& parts : parts_) {
+        parts->pool.stop();
+    }
+}
+
+void Daemon::on_readiness(const std::string& trouble) {
+    server_->set_serving(trouble.empty());
+    if (trouble.empty()) {
+        logger_->info("ready: the store answers");
+    } else {
+        logger_->warn("not ready: {}", trouble);
+    }
+}
+
+}  // namespace holdfast::daemon

@@ -1,0 +1,54 @@
+#pragma once
+
+// The composition root: makes the parts of a daemon from its settings and wires them. main() and the
+// tests start the same one.
+//
+// start: listen, then connect to the store; calls that come before it answers wait for it or are told.
+// stop:  NOT_SERVING, those who wait hear DRAINING, calls under way end, then the threads. Leases stay
+//        in the store: any other daemon can renew and release them.
+
+#include "daemon/logging.hpp"
+#include "daemon/readiness.hpp"
+#include "daemon/settings.hpp"
+#include "redis/settings.hpp"
+#include "rpc/server.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace holdfast::daemon {
+
+// Where the store is, from the settings. Throws std::runtime_error if the password file is unreadable.
+redis::Settings store_settings(const Settings& settings);
+
+class Daemon {
+public:
+    // `store` is settings' own or that of an embedded Redis.
+    Daemon(const Settings& settings, const redis::Settings& store, Logger logger);
+    ~Daemon();
+
+    // Throws rpc::CannotListen.
+    void start();
+    // Not from one of its threads; once.
+    void stop();
+
+    std::vector<std::string> addresses() const { return server_->addresses(); }
+    Readiness& readiness() { return *readiness_; }
+
+private:
+    struct Parts;  // of one shard
+
+    void on_readiness(const std::string& trouble);
+
+    Settings settings_;
+    Logger logger_;
+    core::SystemClock clock_;
+    std::unique_ptr<Readiness> readiness_;
+    std::vector<std::unique_ptr<Parts>> parts_;
+    std::unique_ptr<core::Shards> shards_;
+    std::unique_ptr<rpc::Server> server_;
+    bool running_ = false;
+};
+
+}  // namespace holdfast::daemon
