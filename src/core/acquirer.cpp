@@ -27,7 +27,8 @@ struct Acquirer::Attempt {
     std::list<Attempt*>::iterator place;
     Instant end_at{};        // when waiting, or asking after a lost reply, ends
     Instant sent_at{};       // of the last sending
-    bool lingering = false;  // some sending may still have an effect
+    Instant quiet_after{};   // no sending with a lost reply is executed after this
+    bool lingering = false;  // some sending had or may still have an effect
     bool unknown = false;    // the last word on it is a lost reply
     unsigned failures = 0;
     Timer wait_over;
@@ -209,6 +210,7 @@ void Acquirer::on_failure(Contest& contest, const StoreError& error) {
                                    head.request.call_deadline);
         }
         head.lingering = head.unknown = true;
+        head.quiet_after = head.sent_at + options_.command_timeout;
     }
     if (!head.done || head.end_at <= now || (head.tries_once() && !head.lingering)) {
         end(head, tl::unexpected(refusal(head)));
@@ -333,11 +335,13 @@ void Acquirer::end(Attempt& attempt, Result<Grant> result) {
     }
     contest.queue_of(attempt).erase(attempt.place);
     if (attempt.lingering) {
-        observer_.outcome_unknown(attempt.request.name);
+        if (attempt.unknown) {
+            observer_.outcome_unknown(attempt.request.name);
+        }
         reaper_.cancel({attempt.request.name,
                         *attempt.request.holder,
                         attempt.request.ttl,
-                        attempt.sent_at + options_.command_timeout});
+                        attempt.quiet_after});
     }
     const auto node = attempts_.extract(attempt.ticket);
     if (node.mapped()->done) {

@@ -13,10 +13,17 @@ using Parsed = tl::expected<Settings, std::string>;
 
 constexpr int kMaxDb = 1'000'000;
 
+// A whole number from `least` to `most`, -1 if it is none.
+int parse_number(std::string_view text, int least, int most) {
+    int number = -1;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const bool whole = error == std::errc{} && end == text.data() + text.size();
+    return whole && number >= least && number <= most ? number : -1;
+}
+
 tl::expected<int, std::string> parse_db(std::string_view text) {
-    int db = -1;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), db);
-    if (error != std::errc{} || end != text.data() + text.size() || db < 0 || db > kMaxDb) {
+    const int db = parse_number(text, 0, kMaxDb);
+    if (db < 0) {
         return tl::unexpected(std::string{"the database in the store URL is not a number"});
     }
     return db;
@@ -49,10 +56,12 @@ Parsed parse_tcp(const urls::url_view& url) {
         return tl::unexpected(std::string{"the store URL has no host"});
     }
     if (url.has_port()) {
-        settings.port = url.port_number();
-        if (settings.port == 0) {
+        const auto text = url.port();
+        const int port = parse_number({text.data(), text.size()}, 1, 65'535);
+        if (port < 0) {
             return tl::unexpected(std::string{"the port in the store URL is not 1 to 65535"});
         }
+        settings.port = static_cast<std::uint16_t>(port);
     }
     settings.user = url.user();
     settings.password = url.password();

@@ -1,0 +1,126 @@
+#include "core/holder_ids.hpp"
+#include "core/lease_id.hpp"
+#include "core/limits.hpp"
+#include "core/types.hpp"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <set>
+#include <string>
+
+namespace holdfast::core {
+namespace {
+
+TEST(LockName, TakesAnyCleanUtf8) {
+    for (const std::string name : {"a", "{}a", "a{b}c", "}x", "日本", "a b", "ä", "\U0001F512"}) {
+        EXPECT_TRUE(LockName::parse(name)) << name;
+    }
+    EXPECT_TRUE(LockName::parse(std::string(512, 'x')));
+}
+
+TEST(LockName, RefusesWhatIsOutOfBounds) {
+    const std::string bad[] = {"",
+                               std::string(513, 'x'),
+                               std::string("a\0b", 3),
+                               "line\nbreak",
+                               "\x7f",
+                               "\xc2\x85",          // NEXT LINE, a control character
+                               "\xc0\xaf",          // overlong
+                               "\xed\xa0\x80",      // a surrogate
+                               "\xf4\x90\x80\x80",  // above U+10FFFF
+                               "\xe2\x82",          // cut off
+                               "\xff"};
+    for (const std::string& name : bad) {
+        const auto parsed = LockName::parse(name);
+        ASSERT_FALSE(parsed) << name;
+        EXPECT_EQ(parsed.error().reason, Reason::invalid_argument);
+        EXPECT_EQ(parsed.error().field, "name");
+    }
+}
+
+Lease sample(const std::string& name) {
+    Lease lease{*LockName::parse(name), {}, FencingToken{1'795'461'816'307'516}, Mode::exclusive};
+    for (std::size_t i = 0; i < lease.holder.bytes.size(); ++i) {
+        lease.holder.bytes[i] = static_cast<char>(i * 17);
+    }
+    return lease;
+}
+
+TEST(LeaseId, RoundTrips) {
+    for (const std::string& name : {std::string{"a"}, std::string(512, 'x'), std::string{"{ü}"}}) {
+        const Lease lease = sample(name);
+        const auto decoded = decode_lease_id(encode_lease_id(lease));
+        ASSERT_TRUE(decoded);
+        EXPECT_EQ(decoded->name, lease.name);
+        EXPECT_EQ(decoded->holder, lease.holder);
+        EXPECT_EQ(decoded->token, lease.token);
+    }
+}
+
+TEST(LeaseId, NoticesEveryMangledOrMissingCharacter) {
+    const std::string id = encode_lease_id(sample("lock"));
+    for (std::size_t i = 0; i < id.size(); ++i) {
+        std::string mangled = id;
+        mangled[i] = mangled[i] == 'A' ? 'B' : 'A';
+        EXPECT_FALSE(decode_lease_id(mangled)) << "character " << i;
+        EXPECT_FALSE(decode_lease_id(id.substr(0, i))) << "cut to " << i;
+    }
+    for (const std::string& bad : {std::string{}, std::string{"x"}, std::string(100'000, 'A'), id + id}) {
+        const auto decoded = decode_lease_id(bad);
+        ASSERT_FALSE(decoded);
+        EXPECT_EQ(decoded.error().field, "lease_id");
+    }
+}
+
+TEST(RequestId, HasBoundsAndIsBoundToTheLock) {
+    EXPECT_FALSE(RequestId::parse(std::string(15, 'r')));
+    EXPECT_FALSE(RequestId::parse(std::string(65, 'r')));
+    const auto id = RequestId::parse(std::string(16, 'r'));
+    ASSERT_TRUE(id);
+    const auto a = *LockName::parse("a");
+    EXPECT_EQ(id->holder_for(a), RequestId::parse(std::string(16, 'r'))->holder_for(a));
+    EXPECT_NE(id->holder_for(a), id->holder_for(*LockName::parse("b")));
+    EXPECT_NE(id->holder_for(a), RequestId::parse(std::string(17, 'r'))->holder_for(a));
+}
+
+TEST(SystemHolderIds, DoNotRepeat) {
+    SystemHolderIds ids;
+    std::set<std::string> seen;
+    for (int i = 0; i < 1000; ++i) {
+        EXPECT_TRUE(seen.emplace(ids.next().view()).second);
+    }
+}
+
+TEST(Limits, ChecksTtlWithItsBounds) {
+    const Limits limits;
+    EXPECT_EQ(limits.check_ttl(0)->value, Milliseconds{10'000});
+    EXPECT_EQ(limits.check_ttl(1000)->value, Milliseconds{1000});
+    EXPECT_EQ(limits.check_ttl(30'000)->value, Milliseconds{30'000});
+    EXPECT_EQ(limits.check_ttl(999).error().field, "ttl_ms");
+    EXPECT_NE(limits.check_ttl(30'001).error().message.find("max_hold_ms"), std::string::npos);
+    EXPECT_FALSE(limits.check_ttl(std::numeric_limits<std::uint64_t>::max()));
+}
+
+TEST(Limits, ChecksTheOtherFields) {
+    const Limits limits;
+    const Ttl ttl{Milliseconds{10'000}};
+    constexpr auto kHuge = std::numeric_limits<std::uint64_t>::max();
+    EXPECT_EQ(limits.check_wait(kHuge).error().field, "wait_ms");
+    EXPECT_EQ(limits.check_max_hold(kHuge, ttl).error().field, "max_hold_ms");
+    EXPECT_EQ(limits.check_max_hold(9'999, ttl).error().field, "max_hold_ms");
+    EXPECT_EQ(*limits.check_max_hold(0, ttl), Milliseconds{0});
+    EXPECT_EQ(Limits::check_owner(std::string(257, 'o')).error().field, "owner");
+    EXPECT_EQ(Limits::check_owner("a\nb").error().field, "owner");
+    EXPECT_EQ(Limits::check_metadata(std::string(4097, 'm')).error().field, "metadata");
+    EXPECT_TRUE(Limits::check_metadata(std::string(4096, '\0')));
+}
+
+TEST(Remaining, RoundsDownAndNeverBelowZero) {
+    const Instant now{std::chrono::seconds{5}};
+    EXPECT_EQ(remaining(now, now + Duration{1'999'999}), Milliseconds{1});
+    EXPECT_EQ(remaining(now, now - Duration{1}), Milliseconds{0});
+}
+
+}  // namespace
+}  // namespace holdfast::core

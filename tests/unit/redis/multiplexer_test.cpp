@@ -1,0 +1,267 @@
+#include "redis/multiplexer.hpp"
+
+#include "redis/error_class.hpp"
+#include "redis/settings.hpp"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace holdfast::redis {
+namespace {
+
+using namespace std::chrono_literals;
+
+class MultiplexerTest : public testing::Test {
+protected:
+    struct Seen {
+        int answers = 0;
+        std::string reply;
+        std::optional<Failure> failure;
+        std::string late;
+    };
+
+    Command command(Seen& seen, std::chrono::milliseconds timeout = 1s) {
+        return {format_command({"ECHO", "x"}),
+                timeout,
+                [&seen](Outcome outcome) {
+                    ++seen.answers;
+                    if (auto* reply = std::get_if<Reply>(&outcome)) {
+                        seen.reply = (*reply)->text();
+                    } else {
+                        seen.failure = std::get<Failure>(outcome);
+                    }
+                },
+                [&seen](const Reply& reply) { seen.late = reply->text(); }};
+    }
+
+    void push(Seen& seen, std::chrono::milliseconds timeout = 1s) {
+        Command sent = command(seen, timeout);
+        ASSERT_FALSE(multiplexer_.push(sent, now_));
+    }
+
+    void write() { multiplexer_.stage(written_); }
+
+    Multiplexer multiplexer_{{3, 1000}};
+    BootTime now_{1h};
+    std::string written_;
+};
+
+TEST_F(MultiplexerTest, OneWriteCarriesAllThatWaits) {
+    Seen a;
+    Seen b;
+    push(a);
+    push(b);
+    write();
+    EXPECT_EQ(written_, "*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n");
+    EXPECT_FALSE(multiplexer_.has_output());
+}
+
+TEST_F(MultiplexerTest, MatchesRepliesInOrderHoweverTheyAreCut) {
+    const std::string replies = "$1\r\na\r\n+b\r\n";
+    for (std::size_t cut = 0; cut <= replies.size(); ++cut) {
+        Seen a;
+        Seen b;
+        push(a);
+        push(b);
+        write();
+        EXPECT_EQ(multiplexer_.received(replies.substr(0, cut)), Multiplexer::Health::good);
+        EXPECT_EQ(multiplexer_.received(replies.substr(cut)), Multiplexer::Health::good);
+        EXPECT_EQ(a.reply + b.reply, "ab");
+        EXPECT_EQ(a.answers + b.answers, 2);
+    }
+}
+
+TEST_F(MultiplexerTest, ABreakLeavesWrittenOnesUnknownAndRefusesTheRest) {
+    Seen answered;
+    Seen written;
+    Seen waiting;
+    push(answered);
+    push(written);
+    write();
+    push(waiting);
+    multiplexer_.received("+a\r\n+hal");
+    multiplexer_.disconnected(Failure::refused_disconnected);
+    EXPECT_EQ(answered.reply, "a");
+    EXPECT_EQ(written.failure, Failure::unknown_disconnected);
+    EXPECT_EQ(waiting.failure, Failure::refused_disconnected);
+    EXPECT_EQ(answered.answers + written.answers + waiting.answers, 3);
+    // Nothing of the old connection is left: neither half a reply nor a place in line.
+    Seen fresh;
+    push(fresh);
+    write();
+    multiplexer_.received("+new\r\n");
+    EXPECT_EQ(fresh.reply, "new");
+}
+
+TEST_F(MultiplexerTest, ALateReplyKeepsItsPlaceAndGoesToLate) {
+    Seen slow;
+    Seen next;
+    push(slow, 10ms);
+    push(next, 1s);
+    write();
+    multiplexer_.expire(now_ + 9ms);
+    EXPECT_EQ(slow.answers, 0);
+    multiplexer_.expire(now_ + 10ms);
+    EXPECT_EQ(slow.failure, Failure::unknown_timeout);
+    multiplexer_.received("+late\r\n+next\r\n");
+    EXPECT_EQ(slow.late, "late");
+    EXPECT_EQ(slow.answers, 1);
+    EXPECT_EQ(next.reply, "next");
+    EXPECT_EQ(multiplexer_.counters().late_replies, 1U);
+}
+
+TEST_F(MultiplexerTest, ABreakAfterATimeoutDoesNotAnswerTwice) {
+    Seen slow;
+    push(slow, 10ms);
+    write();
+    multiplexer_.expire(now_ + 10ms);
+    multiplexer_.disconnected(Failure::refused_disconnected);
+    EXPECT_EQ(slow.answers, 1);
+}
+
+TEST_F(MultiplexerTest, EveryDeadlineIsMetWhateverTheOrder) {
+    Seen seen[3];
+    push(seen[0], 300ms);
+    push(seen[1], 100ms);
+    push(seen[2], 200ms);
+    write();
+    for (const int due : {1, 2, 0}) {
+        EXPECT_EQ(seen[due].answers, 0);
+        now_ += 100ms;
+        multiplexer_.expire(now_);
+        EXPECT_EQ(seen[due].answers, 1);
+    }
+}
+
+TEST_F(MultiplexerTest, RefusesBeyondItsCaps) {
+    Seen seen[4];
+    push(seen[0]);
+    push(seen[1]);
+    push(seen[2]);
+    Command fourth = command(seen[3]);
+    EXPECT_EQ(multiplexer_.push(fourth, now_), Failure::refused_overloaded);
+    EXPECT_TRUE(fourth.done) << "left untouched";
+
+    Multiplexer small{{100, 30}};
+    Command first = command(seen[0]);
+    Command second = command(seen[1]);
+    EXPECT_FALSE(small.push(first, now_));
+    EXPECT_EQ(small.push(second, now_), Failure::refused_overloaded);
+}
+
+TEST_F(MultiplexerTest, NoticesWhatIsNotRedis) {
+    Seen seen;
+    push(seen);
+    write();
+    EXPECT_EQ(multiplexer_.received("HTTP/1.1 400 Bad Request\r\n"),
+              Multiplexer::Health::protocol_error);
+}
+
+TEST_F(MultiplexerTest, AReplyThatNobodyAskedForIsAnError) {
+    Seen waiting;
+    push(waiting);  // not written yet: the server cannot know of it
+    EXPECT_EQ(multiplexer_.received("+x\r\n"), Multiplexer::Health::protocol_error);
+}
+
+TEST_F(MultiplexerTest, AServerThatIsNoPrimaryIsLeft) {
+    for (const char* error : {"-READONLY You can't\r\n", "-NOAUTH no\r\n", "-MASTERDOWN x\r\n"}) {
+        Seen seen;
+        push(seen);
+        write();
+        EXPECT_EQ(multiplexer_.received(error), Multiplexer::Health::wants_reconnect);
+        EXPECT_EQ(seen.answers, 1);
+    }
+}
+
+TEST(ReplyReader, BoundsWhatAServerCanMakeUsHold) {
+    ReplyReader huge;
+    bool broken = false;
+    EXPECT_TRUE(huge.feed("*2147483647\r\n"));
+    EXPECT_FALSE(huge.next(broken));
+    EXPECT_TRUE(broken);
+
+    ReplyReader endless;
+    broken = false;
+    EXPECT_TRUE(endless.feed("$500000000\r\n"));
+    const std::string chunk(1 << 20, 'x');
+    bool fed = true;
+    for (int i = 0; i < 70 && fed; ++i) {
+        fed = endless.feed(chunk);
+        EXPECT_FALSE(endless.next(broken));
+    }
+    EXPECT_FALSE(fed);
+
+    ReplyReader deep;
+    broken = false;
+    std::string nested;
+    for (int i = 0; i < 100; ++i) {
+        nested += "*1\r\n";
+    }
+    EXPECT_TRUE(deep.feed(nested));
+    EXPECT_FALSE(deep.next(broken));
+    EXPECT_TRUE(broken);
+}
+
+TEST(Value, TheWrongTypeGivesTheEmptyValue) {
+    ReplyReader reader;
+    bool broken = false;
+    reader.feed("*3\r\n:7\r\n$-1\r\n$2\r\nab\r\n");
+    const auto reply = reader.next(broken);
+    ASSERT_TRUE(reply);
+    const Value value = reply->value();
+    EXPECT_EQ(value.size(), 3U);
+    EXPECT_EQ(value[0].integer(), 7);
+    EXPECT_EQ(value[0].text(), "");
+    EXPECT_TRUE(value[1].is_nil());
+    EXPECT_EQ(value[2].text(), "ab");
+    EXPECT_EQ(value[2].integer(), 0);
+    EXPECT_TRUE(value[3].is_nil());
+    EXPECT_EQ(value[0].size(), 0U);
+}
+
+TEST(ErrorClass, KnowsWhatWasNotExecuted) {
+    for (const char* error : {"NOSCRIPT No matching script", "MOVED 1 h:1", "ASK 1 h:1", "TRYAGAIN x",
+                              "CLUSTERDOWN x", "LOADING x", "MASTERDOWN x", "READONLY x",
+                              "NOREPLICAS x", "MISCONF x", "OOM command not allowed", "BUSY x",
+                              "NOAUTH x", "NOPERM x", "CROSSSLOT x",
+                              "ERR max number of clients reached"}) {
+        EXPECT_TRUE(definitely_not_executed(error)) << error;
+    }
+    for (const char* error : {"UNBLOCKED x", "EXECABORT x", "ERR user_script:3: oops", "WRONGTYPE x",
+                              "LOADINGX", ""}) {
+        EXPECT_FALSE(definitely_not_executed(error)) << error;
+    }
+}
+
+TEST(Url, Forms) {
+    const auto tcp = parse_url("redis://us%40er:p%3Ass@[::1]:7000/3");
+    ASSERT_TRUE(tcp);
+    EXPECT_EQ(tcp->host, "::1");
+    EXPECT_EQ(tcp->port, 7000);
+    EXPECT_EQ(tcp->user, "us@er");
+    EXPECT_EQ(tcp->password, "p:ss");
+    EXPECT_EQ(tcp->db, 3);
+    EXPECT_EQ(tcp->address(), "[::1]:7000");
+    EXPECT_EQ(parse_url("redis://h")->port, 6379);
+    EXPECT_EQ(parse_url("redis://:pw@h")->password, "pw");
+    EXPECT_EQ(parse_url("unix:///run/r.sock?db=2")->unix_path, "/run/r.sock");
+    EXPECT_EQ(parse_url("unix:///run/r.sock?db=2")->db, 2);
+}
+
+TEST(Url, MistakesAreNamedWithoutThePassword) {
+    for (const std::string bad : {"", "h:6379", "redis://", "redis://user@h", "redis://h/x",
+                                  "redis://h:99999", "redis://:s3cret@h/-1", "rediss://:s3cret@h",
+                                  "redis+sentinel://h/m", "http://h", "unix://relative",
+                                  "unix:///p?x=1", "redis://:s3cret@h:port"}) {
+        const auto parsed = parse_url(bad);
+        ASSERT_FALSE(parsed) << bad;
+        EXPECT_EQ(parsed.error().find("s3cret"), std::string::npos);
+        EXPECT_FALSE(parsed.error().empty());
+    }
+}
+
+}  // namespace
+}  // namespace holdfast::redis
