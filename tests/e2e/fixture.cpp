@@ -1,0 +1,135 @@
+#include "fixture.hpp"
+
+#include "grpc/health/v1/health.grpc.pb.h"
+
+#include <grpcpp/create_channel.h>
+
+namespace holdfast::e2e {
+
+std::string program(const std::string& name) { return std::string{HOLDFAST_BINARY_DIR} + "/" + name; }
+
+Daemon::Daemon(std::vector<std::string> arguments,
+               const std::map<std::string, std::string>& environment,
+               bool wait)
+    : port_(test::free_port()) {
+    std::vector<std::string> all{program("holdfastd"), "--listen", address()};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    process_ = std::make_unique<test::Process>(all, directory_.file("log"), environment);
+    if (wait) {
+        EXPECT_TRUE(wait_serving()) << log();
+    }
+}
+
+bool Daemon::serving() const {
+    namespace health = ::grpc::health::v1;
+    const auto channel = grpc::CreateChannel(address(), grpc::InsecureChannelCredentials());
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + 1s);
+    health::HealthCheckRequest request;
+    request.set_service("holdfast.v1.LockService");
+    health::HealthCheckResponse response;
+    return health::Health::NewStub(channel)->Check(&context, request, &response).ok() &&
+           response.status() == health::HealthCheckResponse::SERVING;
+}
+
+bool Daemon::wait_serving(bool wanted) const {
+    return eventually([&] { return serving() == wanted; }, 20s);
+}
+
+Answer answer_of(const grpc::Status& status) {
+    Answer answer{status, "", "", {}};
+    google::rpc::Status details;
+    details.ParseFromString(status.error_details());
+    google::rpc::ErrorInfo info;
+    google::rpc::BadRequest bad;
+    for (const auto& detail : details.details()) {
+        if (detail.UnpackTo(&info)) {
+            answer.reason = info.reason();
+            answer.metadata = {info.metadata().begin(), info.metadata().end()};
+            EXPECT_EQ(info.domain(), "holdfast");
+        } else if (detail.UnpackTo(&bad)) {
+            answer.field = bad.field_violations(0).field();
+        }
+    }
+    return answer;
+}
+
+Client::Client(const std::string& address) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt("grpc.use_local_subchannel_pool", 1);  // a connection of its own
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
+    channel_ =
+        grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+    stub_ = pb::LockService::NewStub(channel_);
+}
+
+pb::AcquireRequest Client::request(const std::string& name,
+                                   std::chrono::milliseconds ttl,
+                                   std::chrono::milliseconds wait) {
+    pb::AcquireRequest request;
+    request.set_name(name);
+    request.set_ttl_ms(static_cast<std::uint64_t>(ttl.count()));
+    request.set_wait_ms(static_cast<std::uint64_t>(wait.count()));
+    request.set_owner("e2e");
+    return request;
+}
+
+Answer Client::acquire(const pb::AcquireRequest& request, std::chrono::milliseconds timeout) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + timeout);
+    pb::AcquireResponse response;
+    const auto sent = Steady::now();
+    const grpc::Status status = stub_->Acquire(&context, request, &response);
+    if (status.ok()) {
+        lease = response.lease();
+        sent_at = sent;
+    }
+    return answer_of(status);
+}
+
+Answer Client::release(const std::string& lease_id) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + 10s);
+    pb::ReleaseRequest request;
+    request.set_lease_id(lease_id);
+    return answer_of(stub_->Release(&context, request, &released));
+}
+
+Answer Client::renew(const std::string& lease_id, std::chrono::milliseconds ttl) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + 10s);
+    pb::RenewRequest request;
+    request.set_lease_id(lease_id);
+    request.set_ttl_ms(static_cast<std::uint64_t>(ttl.count()));
+    pb::RenewResponse response;
+    const auto sent = Steady::now();
+    const grpc::Status status = stub_->Renew(&context, request, &response);
+    if (status.ok()) {
+        lease = response.lease();
+        sent_at = sent;
+    }
+    return answer_of(status);
+}
+
+Answer Client::get(const std::string& name) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + 10s);
+    pb::GetLockRequest request;
+    request.set_name(name);
+    pb::GetLockResponse response;
+    const grpc::Status status = stub_->GetLock(&context, request, &response);
+    lock = response.lock();
+    return answer_of(status);
+}
+
+Run run_program(const std::vector<std::string>& arguments,
+                const std::map<std::string, std::string>& environment) {
+    const test::TempDir directory;
+    test::Process process{arguments, directory.file("out"), environment};
+    const auto code = process.wait(30s);
+    return {code.value_or(-1), test::read_file(directory.file("out"))};
+}
+
+}  // namespace holdfast::e2e

@@ -1,0 +1,134 @@
+#pragma once
+
+// A RedisLockStore on a Redis of the test's own, driven by the test's thread.
+
+#include "redis/pool.hpp"
+#include "store/redis_lock_store.hpp"
+#include "support/redis_process.hpp"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace holdfast::store {
+
+using namespace std::chrono_literals;
+
+// A pool and a store over it, on a loop that runs while somebody waits.
+class Side {
+public:
+    explicit Side(const redis::Settings& settings, RedisLockStore::Options options = {})
+        : pool(context, settings, [](bool) {}), store(pool, clock, std::move(options)) {
+        pool.start();
+        EXPECT_TRUE(run_until([this] { return pool.status().up > 0; })) << pool.status().last_error;
+    }
+    ~Side() {
+        pool.stop();
+        context.restart();
+        context.poll();
+    }
+
+    template <class Condition>
+    bool run_until(Condition condition, std::chrono::milliseconds most = 10s) {
+        return test::eventually(
+            [&] {
+                context.restart();
+                context.poll();
+                return condition();
+            },
+            most);
+    }
+
+    // Starts a call by `start(done)` and waits for its answer.
+    template <class Answer, class Start>
+    core::StoreResult<Answer> call(Start start) {
+        std::optional<core::StoreResult<Answer>> answer;
+        start(core::StoreDone<Answer>{[&](core::StoreResult<Answer> got) {
+            EXPECT_FALSE(answer) << "answered twice";
+            answer = std::move(got);
+        }});
+        EXPECT_TRUE(run_until([&] { return answer.has_value(); })) << "no answer";
+        return answer ? *std::move(answer)
+                      : core::StoreResult<Answer>{tl::unexpected(core::StoreError{})};
+    }
+
+    core::StoreResult<core::AcquireAnswer> acquire(const std::string& name,
+                                                   char holder,
+                                                   std::chrono::milliseconds ttl = 10s,
+                                                   std::chrono::milliseconds timeout = 1s) {
+        return call<core::AcquireAnswer>([&](auto done) {
+            store.acquire({lock(name), id(holder), {ttl}, "owner", "meta", timeout}, std::move(done));
+        });
+    }
+    // The token of a grant that cannot fail.
+    core::FencingToken grant(const std::string& name,
+                             char holder,
+                             std::chrono::milliseconds ttl = 10s) {
+        const auto answer = acquire(name, holder, ttl);
+        EXPECT_TRUE(answer && std::holds_alternative<core::Granted>(*answer))
+            << (answer ? "not granted" : answer.error().message);
+        return answer && std::holds_alternative<core::Granted>(*answer)
+                   ? std::get<core::Granted>(*answer).token
+                   : core::FencingToken{};
+    }
+    core::StoreResult<core::ReleaseAnswer> release(const std::string& name,
+                                                   char holder,
+                                                   core::FencingToken token) {
+        return call<core::ReleaseAnswer>(
+            [&](auto done) { store.release(lease(name, holder, token), 1s, std::move(done)); });
+    }
+    core::RenewAnswer renew(const std::string& name,
+                            char holder,
+                            core::FencingToken token,
+                            std::chrono::milliseconds ttl = 10s) {
+        const core::RenewCommand command{lease(name, holder, token), {ttl}};
+        const auto answers = call<std::vector<core::RenewAnswer>>(
+            [&](auto done) { store.renew(std::span{&command, 1}, 1s, std::move(done)); });
+        EXPECT_TRUE(answers) << answers.error().message;
+        return answers ? answers->front() : core::RenewAnswer{};
+    }
+    void cancel(const std::string& name, char holder) {
+        EXPECT_TRUE(call<std::monostate>(
+            [&](auto done) { store.cancel(lock(name), id(holder), 1s, std::move(done)); }));
+    }
+    core::StoreResult<std::optional<core::LockState>> inspect(const std::string& name) {
+        return call<std::optional<core::LockState>>(
+            [&](auto done) { store.inspect(lock(name), 1s, std::move(done)); });
+    }
+    core::StoreResult<core::LockPage> list(const std::string& prefix,
+                                           const std::string& from = "",
+                                           std::size_t limit = 100) {
+        return call<core::LockPage>(
+            [&](auto done) { store.list(prefix, from, limit, 2s, std::move(done)); });
+    }
+
+    static core::LockName lock(const std::string& name) { return *core::LockName::parse(name); }
+    static core::HolderId id(char letter) {
+        core::HolderId holder;
+        holder.bytes.fill(letter);
+        return holder;
+    }
+    static core::Lease lease(const std::string& name, char holder, core::FencingToken token) {
+        return {lock(name), id(holder), token, core::Mode::exclusive};
+    }
+
+    core::SystemClock clock;
+    boost::asio::io_context context{1};
+    redis::Pool pool;
+    RedisLockStore store;
+};
+
+inline redis::Settings settings_of(const test::RedisProcess& redis) {
+    return *redis::parse_url(redis.url());
+}
+
+class StoreTest : public testing::Test {
+protected:
+    test::RedisProcess redis_;
+    Side side_{settings_of(redis_)};
+};
+
+}  // namespace holdfast::store
