@@ -124,7 +124,7 @@ Answer Client::get(const std::string& name) {
     return answer_of(status);
 }
 
-Run run_program(const std::vector<std::string>& arguments,
+Outcome run_program(const std::vector<std::string>& arguments,
                 const std::map<std::string, std::string>& environment) {
     const test::TempDir directory;
     test::Process process{arguments, directory.file("out"), environment};

@@ -92,11 +92,11 @@ private:
 Answer answer_of(const grpc::Status& status);
 
 // Runs a program to its end.
-struct Run {
+struct Outcome {
     int code = -1;
     std::string output;
 };
-Run run_program(const std::vector<std::string>& arguments,
+Outcome run_program(const std::vector<std::string>& arguments,
                 const std::map<std::string, std::string>& environment = {});
 
 std::string program(const std::string& name);
