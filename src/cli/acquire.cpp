@@ -5,12 +5,11 @@
 #include "cli/lease_output.hpp"
 #include "cli/text.hpp"
 
-#include <sys/random.h>
-#include <unistd.h>
-
 #include <array>
 #include <cstdlib>
 #include <ostream>
+#include <sys/random.h>
+#include <unistd.h>
 
 namespace holdfast::cli {
 namespace {

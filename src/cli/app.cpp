@@ -18,7 +18,8 @@ constexpr char kFooter[] =
     "  holdfast -o json ls\n\n"
     "Exit codes: 0 done; 1 failed, or not serving (health); 2 wrong arguments; 3 the lease had\n"
     "expired, nobody took the lock since (release); 4 a later grant exists (release); 5 no such\n"
-    "lease, or nobody holds the lock; 69 the daemon or its store cannot be reached, or the outcome\n"
+    "lease, or nobody holds the lock; 69 the daemon or its store cannot be reached, or the "
+    "outcome\n"
     "is unknown; 75 the lock is held by another; 76 the lease is lost.";
 
 std::string default_server() {
@@ -41,12 +42,12 @@ CLI::Option* add_duration(CLI::App& app,
                           const std::string& name,
                           std::string& text,
                           const std::string& help) {
-    return app.add_option(name, text, help)
-        ->check([](const std::string& value) {
-            return parse_duration(value)
-                       ? std::string{}
-                       : "\"" + value + "\" is not a duration; write it with a unit: 500ms, 10s, 1m30s, 2h";
-        });
+    return app.add_option(name, text, help)->check([](const std::string& value) {
+        return parse_duration(value)
+                   ? std::string{}
+                   : "\"" + value +
+                         "\" is not a duration; write it with a unit: 500ms, 10s, 1m30s, 2h";
+    });
 }
 
 ExitCode run(std::vector<std::string> arguments,

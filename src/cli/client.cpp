@@ -40,7 +40,9 @@ Client::Client(std::string server, milliseconds timeout)
       channel_(grpc::CreateChannel(server_, grpc::InsecureChannelCredentials())),
       locks_(v1::LockService::NewStub(channel_)) {}
 
-void Client::prepare(grpc::ClientContext& context) const { context.set_deadline(deadline_); }
+void Client::prepare(grpc::ClientContext& context) const {
+    context.set_deadline(deadline_);
+}
 
 Outcome<Held> Client::acquire(const v1::AcquireRequest& request) {
     for (;;) {
@@ -119,9 +121,8 @@ Outcome<bool> Client::serving(const std::string& service) {
     health::HealthCheckResponse response;
     const grpc::Status status =
         health::Health::NewStub(channel_)->Check(&context, request, &response);
-    return status.ok()
-               ? Outcome<bool>{response.status() == health::HealthCheckResponse::SERVING}
-               : tl::unexpected(failure_of(status, server_));
+    return status.ok() ? Outcome<bool>{response.status() == health::HealthCheckResponse::SERVING}
+                       : tl::unexpected(failure_of(status, server_));
 }
 
 }  // namespace holdfast::cli

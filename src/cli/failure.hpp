@@ -13,7 +13,7 @@ namespace holdfast::cli {
 
 struct Failure {
     ExitCode code = ExitCode::failed;
-    std::string reason;   // as in google.rpc.ErrorInfo, or the gRPC status' name
+    std::string reason;  // as in google.rpc.ErrorInfo, or the gRPC status' name
     std::string message;
     std::map<std::string, std::string> metadata;
 };

@@ -30,8 +30,7 @@ void print_lease(Context& context, const Held& held) {
     context.out << "lease_id: " << lease.lease_id() << '\n'
                 << "name:     " << show_text(lease.name()) << '\n'
                 << "token:    " << lease.fencing_token() << '\n'
-                << "ttl:      "
-                << show_duration(std::chrono::milliseconds{lease.ttl_ms()}) << '\n'
+                << "ttl:      " << show_duration(std::chrono::milliseconds{lease.ttl_ms()}) << '\n'
                 << "safe_for: " << show_duration(safe_for) << " from now\n";
 }
 

@@ -43,9 +43,9 @@ ExitCode release(std::string lease_id, Context& context) {
     }
     const Verdict verdict = describe(response->verdict());
     if (context.json()) {
-        context.out << boost::json::serialize(boost::json::object{
-                           {"verdict", v1::Verdict_Name(response->verdict())},
-                           {"newer_token", response->newer_token()}})
+        context.out << boost::json::serialize(
+                           boost::json::object{{"verdict", v1::Verdict_Name(response->verdict())},
+                                               {"newer_token", response->newer_token()}})
                     << '\n';
     } else {
         context.out << verdict.text << '\n';

@@ -45,9 +45,9 @@ struct Acquirer::Contest {
     Attempt* head = nullptr;      // whose acquire is under way or to be sent again
     bool trying = false;
     bool freed_meanwhile = false;
-    HolderSummary holder;                // as of the last answer
-    Instant held_until{};                // in the store; the past if the lock may be free
-    std::optional<StoreError> failure;   // of the last sending
+    HolderSummary holder;               // as of the last answer
+    Instant held_until{};               // in the store; the past if the lock may be free
+    std::optional<StoreError> failure;  // of the last sending
     Timer poll;
 
     bool empty() const { return waiters.empty() && triers.empty(); }
@@ -107,12 +107,13 @@ void Acquirer::enter(Contest& contest, Attempt& attempt) {
     attempt.contest = &contest;
     auto& queue = contest.queue_of(attempt);
     attempt.place = queue.insert(queue.end(), &attempt);
-    attempt.end_at = std::min(attempt.request.received_at + attempt.request.wait,
-                              attempt.request.call_deadline);
+    attempt.end_at =
+        std::min(attempt.request.received_at + attempt.request.wait, attempt.request.call_deadline);
     if (quiet) {
         try_head(contest);
     } else if (attempt.tries_once() && !contest.trying) {
-        end(attempt, tl::unexpected(refusal(attempt)));  // others wait already; no barging past them
+        end(attempt,
+            tl::unexpected(refusal(attempt)));  // others wait already; no barging past them
     }
     if (!attempt.tries_once()) {
         attempt.wait_over.set(attempt.end_at, [this, &attempt] { on_wait_over(attempt); });

@@ -3,12 +3,11 @@
 // What can go wrong, as values. One enum for the whole service; rpc/ maps it to gRPC status in one
 // place. What is not a grant is an error, so that a caller who ignores results holds nothing.
 
-#include <tl/expected.hpp>
-
 #include <chrono>
 #include <map>
 #include <optional>
 #include <string>
+#include <tl/expected.hpp>
 #include <utility>
 
 namespace holdfast::core {
@@ -29,8 +28,8 @@ enum class Reason {
 
 struct Error {
     Reason reason;
-    std::string message;                          // for people: what, the bound, what to do
-    std::string field = {};                       // invalid_argument, unimplemented
+    std::string message;                               // for people: what, the bound, what to do
+    std::string field = {};                            // invalid_argument, unimplemented
     std::map<std::string, std::string> metadata = {};  // for programs: ErrorInfo.metadata
     std::optional<std::chrono::milliseconds> retry_after = {};
 };

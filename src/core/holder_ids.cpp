@@ -2,10 +2,9 @@
 
 #include <openssl/sha.h>
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <cerrno>
+#include <sys/random.h>
 #include <system_error>
 
 namespace holdfast::core {

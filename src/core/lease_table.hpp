@@ -1,7 +1,8 @@
 #pragma once
 
 // Every lease that this shard granted or renewed, until the last deadline it told anybody. One heap
-// entry per lease, moved in place. Pure bookkeeping: what to do when something is due is Watchdog's.
+// entry per lease, moved in place. Pure bookkeeping: what to do when something is due is
+// Watchdog's.
 //
 // A lease is `watched` while the daemon renews it: until Release, loss, or `watch_until`.
 
@@ -20,11 +21,11 @@ struct HeldLease : HeapPlace {
 
     Lease lease;
     Ttl ttl{};
-    Instant deadline{};           // the last one told to anybody
-    Instant renew_at = kNever;    // kNever: not watched (any more)
+    Instant deadline{};         // the last one told to anybody
+    Instant renew_at = kNever;  // kNever: not watched (any more)
     Instant watch_until = kNever;
-    unsigned failures = 0;        // renewals in a row that brought no answer; above 0 is AT_RISK
-    bool renewing = false;        // a renewal is under way
+    unsigned failures = 0;  // renewals in a row that brought no answer; above 0 is AT_RISK
+    bool renewing = false;  // a renewal is under way
 
     bool watched() const { return renew_at != kNever; }
     Instant next_event() const { return renewing ? deadline : std::min(deadline, renew_at); }

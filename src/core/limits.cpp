@@ -5,7 +5,9 @@
 namespace holdfast::core {
 namespace {
 
-std::string ms(Milliseconds value) { return std::to_string(value.count()) + " ms"; }
+std::string ms(Milliseconds value) {
+    return std::to_string(value.count()) + " ms";
+}
 
 // Compared unsigned, before any conversion could make a huge number small or negative.
 bool above(std::uint64_t value_ms, Milliseconds bound) {

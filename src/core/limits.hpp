@@ -12,7 +12,7 @@ namespace holdfast::core {
 struct Limits {
     static constexpr std::size_t kMaxOwnerBytes = 256;
     static constexpr std::size_t kMaxMetadataBytes = 4096;
-    static constexpr Milliseconds kLowestTtl{100};   // what min_ttl may be set to
+    static constexpr Milliseconds kLowestTtl{100};  // what min_ttl may be set to
     static constexpr Milliseconds kHighestTtl = std::chrono::hours{1};  // likewise max_ttl
 
     Ttl default_ttl{Milliseconds{10'000}};

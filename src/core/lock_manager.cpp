@@ -30,9 +30,10 @@ StoreDone<T> passed_on(Done<T> done) {
 }
 
 Failed lease_lost(const RenewAnswer& answer, FencingToken ours) {
-    Failed lost = fail(Reason::lease_lost,
-                       "the lease has expired or was taken; stop using what it protects, and acquire "
-                       "anew");
+    Failed lost =
+        fail(Reason::lease_lost,
+             "the lease has expired or was taken; stop using what it protects, and acquire "
+             "anew");
     if (answer.newest > ours) {
         lost.value().metadata = {{"newer_token", std::to_string(answer.newest.value)}};
     }
@@ -54,8 +55,10 @@ LockManager::LockManager(const Clock& clock,
       options_(options),
       random_(options.seed),
       watchdog_(clock, timers, store, observer, {options.command_timeout, options.seed + 1}),
-      reaper_(clock, timers, store, {.command_timeout = options.command_timeout,
-                                     .seed = options.seed + 2}),
+      reaper_(clock,
+              timers,
+              store,
+              {.command_timeout = options.command_timeout, .seed = options.seed + 2}),
       acquirer_(clock,
                 timers,
                 store,
@@ -83,7 +86,9 @@ LockManager::Ticket LockManager::acquire(AcquireRequest request, Done<Grant> don
         });
 }
 
-void LockManager::cancel_acquire(Ticket ticket) { acquirer_.cancel(ticket); }
+void LockManager::cancel_acquire(Ticket ticket) {
+    acquirer_.cancel(ticket);
+}
 
 void LockManager::abandon(const Grant& grant) {
     watchdog_.forget(grant.lease);
@@ -111,7 +116,8 @@ void LockManager::release(Lease lease, Instant call_deadline, Done<Released> don
                 reaper_.cancel({lease.name, lease.holder, options_.max_ttl, clock_.now()});
             }
             acquirer_.freed(lease.name);
-            done(answer.and_then([&](const ReleaseAnswer& known) { return released(lease, known); }));
+            done(answer.and_then(
+                [&](const ReleaseAnswer& known) { return released(lease, known); }));
         });
 }
 
@@ -168,7 +174,9 @@ void LockManager::list(std::string prefix,
     store_.list(prefix, from, limit, options_.command_timeout, passed_on(std::move(done)));
 }
 
-void LockManager::drain() { acquirer_.drain(); }
+void LockManager::drain() {
+    acquirer_.drain();
+}
 
 LockManager::Counts LockManager::counts() const {
     return {watchdog_.held(), acquirer_.waiting(), reaper_.pending()};

@@ -22,7 +22,7 @@ public:
         Milliseconds safety_poll{1000};      // how often a waiter looks whether the lock is free
         Ttl max_ttl = Limits{}.max_ttl;      // by then any lease has ended by itself
         std::size_t max_waiters_per_lock = Limits{}.max_waiters_per_lock;
-        std::uint32_t seed = 1;              // of jitter
+        std::uint32_t seed = 1;  // of jitter
     };
 
     // What the operator may want to know, at one moment.
@@ -43,7 +43,8 @@ public:
     Ticket acquire(AcquireRequest request, Done<Grant> done);
     // The caller of acquire() has gone. Whatever the state, no lock and no place stay behind.
     void cancel_acquire(Ticket ticket);
-    // The answer to a granted acquire could not be delivered: nobody knows of the lease. Give it up.
+    // The answer to a granted acquire could not be delivered: nobody knows of the lease. Give it
+    // up.
     void abandon(const Grant& grant);
 
     void release(Lease lease, Instant call_deadline, Done<Released> done);

@@ -25,12 +25,11 @@ void Reaper::cancel(Order order) {
 
 void Reaper::send(Place entry) {
     const Instant sent_at = clock_.now();
-    store_.cancel(entry->order.name,
-                  entry->order.holder,
-                  options_.command_timeout,
-                  [this, entry, sent_at](auto answer) {
-                      on_answer(entry, sent_at, answer.has_value());
-                  });
+    store_.cancel(
+        entry->order.name,
+        entry->order.holder,
+        options_.command_timeout,
+        [this, entry, sent_at](auto answer) { on_answer(entry, sent_at, answer.has_value()); });
 }
 
 void Reaper::on_answer(Place entry, Instant sent_at, bool confirmed) {

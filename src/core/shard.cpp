@@ -3,13 +3,12 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 
-#include <sys/timerfd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <sys/timerfd.h>
 #include <system_error>
+#include <unistd.h>
 #include <utility>
 
 namespace holdfast::core {
@@ -30,7 +29,9 @@ int open_timer() {
 
 Shard::Shard(const Clock& clock) : clock_(clock), timer_(context_, open_timer()) {}
 
-Shard::~Shard() { stop(); }
+Shard::~Shard() {
+    stop();
+}
 
 void Shard::start(LockManager& manager) {
     manager_ = &manager;

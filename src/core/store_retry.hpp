@@ -41,7 +41,8 @@ private:
 
     void send() {
         sent_at_ = clock_.now();
-        send_([self = this->shared_from_this()](auto answer) { self->on_answer(std::move(answer)); });
+        send_(
+            [self = this->shared_from_this()](auto answer) { self->on_answer(std::move(answer)); });
     }
 
     void on_answer(StoreResult<Answer> answer) {

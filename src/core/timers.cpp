@@ -15,7 +15,9 @@ void Timer::cancel() {
     action_ = nullptr;
 }
 
-Instant TimerQueue::next() const { return heap_.empty() ? kNever : heap_.top().when_; }
+Instant TimerQueue::next() const {
+    return heap_.empty() ? kNever : heap_.top().when_;
+}
 
 void TimerQueue::fire(Instant now) {
     for (std::size_t left = heap_.size(); left > 0 && !heap_.empty(); --left) {

@@ -18,11 +18,8 @@ constexpr Duration kRounding = Milliseconds{1};
 
 }  // namespace
 
-Watchdog::Watchdog(const Clock& clock,
-                   TimerQueue& timers,
-                   LockStore& store,
-                   Observer& observer,
-                   Options options)
+Watchdog::Watchdog(
+    const Clock& clock, TimerQueue& timers, LockStore& store, Observer& observer, Options options)
     : clock_(clock),
       store_(store),
       observer_(observer),
@@ -127,9 +124,10 @@ void Watchdog::send(Chunk chunk) {
     const std::span<const RenewCommand> commands{chunk.commands};
     const Milliseconds timeout = chunk.timeout;
     // The span stays good: moving a vector keeps its elements where they are.
-    store_.renew(commands, timeout, [this, sent_at, sent = std::move(chunk.commands)](auto answers) {
-        on_answers(sent, sent_at, answers);
-    });
+    store_.renew(
+        commands, timeout, [this, sent_at, sent = std::move(chunk.commands)](auto answers) {
+            on_answers(sent, sent_at, answers);
+        });
 }
 
 void Watchdog::on_answers(const std::vector<RenewCommand>& commands,
@@ -159,7 +157,8 @@ void Watchdog::confirm(HeldLease& held, Ttl ttl, Instant sent_at) {
     }
     const Ttl own = held.ttl;
     extend(held, ttl, sent_at);
-    held.ttl = own;  // the last renewal before watch_until asks for less; that is not the lease's ttl
+    held.ttl =
+        own;  // the last renewal before watch_until asks for less; that is not the lease's ttl
 }
 
 void Watchdog::fail(HeldLease& held, std::string_view why) {

@@ -6,13 +6,12 @@
 #include <CLI/CLI.hpp>
 #include <toml++/toml.h>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <fstream>
 #include <optional>
 #include <set>
 #include <sstream>
+#include <unistd.h>
 
 namespace holdfast::daemon {
 namespace {
@@ -40,7 +39,8 @@ void apply(const Setting& setting,
            Settings& settings,
            Problems& problems) {
     if (const auto read = setting.read(settings, values); !read) {
-        const bool show = setting.kind != Kind::list && setting.path.find("pass") == std::string::npos &&
+        const bool show = setting.kind != Kind::list &&
+                          setting.path.find("pass") == std::string::npos &&
                           setting.path != "store.url";
         problems.push_back(source + ": " + setting.path +
                            (show ? " = \"" + values.front() + "\" " : " ") + read.error());
@@ -139,8 +139,8 @@ void apply_file(const std::string& file,
             }
         }
     } catch (const toml::parse_error& error) {
-        problems.push_back(file + ":" + std::to_string(error.source().begin.line) + ": not TOML: " +
-                           std::string{error.description()});
+        problems.push_back(file + ":" + std::to_string(error.source().begin.line) +
+                           ": not TOML: " + std::string{error.description()});
     }
 }
 
@@ -161,8 +161,10 @@ void apply_environment(const Environment& environment,
     const std::set<std::string> foreign{
         "HOLDFAST_SERVER", "HOLDFAST_LOCK", "HOLDFAST_TOKEN", "HOLDFAST_CONFIG"};
     for (const auto& [name, value] : environment) {
-        const auto setting = std::find_if(
-            table.begin(), table.end(), [&, n = name](const Setting& s) { return s.environment() == n; });
+        const auto setting =
+            std::find_if(table.begin(), table.end(), [&, n = name](const Setting& s) {
+                return s.environment() == n;
+            });
         if (setting != table.end()) {
             const Values values = setting->kind == Kind::list ? split_list(value) : Values{value};
             apply(*setting, name, values, settings, problems);
@@ -175,7 +177,8 @@ void apply_environment(const Environment& environment,
 std::string footer(const std::vector<Setting>& table) {
     std::string text =
         "Examples:\n"
-        "  holdfastd                                   serve with an embedded Redis, to try it out\n"
+        "  holdfastd                                   serve with an embedded Redis, to try it "
+        "out\n"
         "  holdfastd --store redis://127.0.0.1:6379    serve with a Redis\n"
         "  holdfastd --config /etc/holdfast.toml --check-config\n\n"
         "Every setting, as in the file (section.name), or in the environment\n"
@@ -185,7 +188,8 @@ std::string footer(const std::vector<Setting>& table) {
         text += "  " + setting.path + "\n      " + setting.help + "\n";
     }
     return text +
-           "\nExit codes: 0 ended as asked, 1 failed, 2 wrong usage or setting, 3 Redis unreachable\n"
+           "\nExit codes: 0 ended as asked, 1 failed, 2 wrong usage or setting, 3 Redis "
+           "unreachable\n"
            "(store.fail_fast), 4 cannot listen. SIGTERM drains; a second one ends at once.";
 }
 

@@ -1,11 +1,5 @@
 #include "daemon/embedded_redis.hpp"
 
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -14,8 +8,13 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <system_error>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 namespace holdfast::daemon {
@@ -78,15 +77,29 @@ EmbeddedRedis::EmbeddedRedis() {
     }
 }
 
-EmbeddedRedis::~EmbeddedRedis() { remove(); }
+EmbeddedRedis::~EmbeddedRedis() {
+    remove();
+}
 
 void EmbeddedRedis::spawn() {
-    std::vector<std::string> words{"redis-server", "--port",       "0",
-                                   "--unixsocket", socket_,        "--unixsocketperm",
-                                   "700",          "--save",       "",
-                                   "--appendonly", "no",           "--maxmemory-policy",
-                                   "noeviction",   "--dir",        directory_,
-                                   "--logfile",    log_,           "--daemonize",
+    std::vector<std::string> words{"redis-server",
+                                   "--port",
+                                   "0",
+                                   "--unixsocket",
+                                   socket_,
+                                   "--unixsocketperm",
+                                   "700",
+                                   "--save",
+                                   "",
+                                   "--appendonly",
+                                   "no",
+                                   "--maxmemory-policy",
+                                   "noeviction",
+                                   "--dir",
+                                   directory_,
+                                   "--logfile",
+                                   log_,
+                                   "--daemonize",
                                    "no"};
     std::vector<char*> arguments;
     for (std::string& word : words) {

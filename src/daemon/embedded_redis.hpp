@@ -1,12 +1,11 @@
 #pragma once
 
-// A private redis-server for trying things out: a child on a Unix socket in a fresh directory, which
-// nobody else can open, without persistence; gone with the daemon, even if that is killed.
-
-#include <sys/types.h>
+// A private redis-server for trying things out: a child on a Unix socket in a fresh directory,
+// which nobody else can open, without persistence; gone with the daemon, even if that is killed.
 
 #include <stdexcept>
 #include <string>
+#include <sys/types.h>
 
 namespace holdfast::daemon {
 

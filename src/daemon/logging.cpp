@@ -39,8 +39,8 @@ public:
 std::unique_ptr<spdlog::formatter> make_formatter(const std::string& format) {
     auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
     if (format == "json") {
-        formatter->add_flag<JsonMessage>('*').set_pattern(
-            std::string{R"({"time":")"} + kTime + R"(","level":"%l","msg":"%*"})");
+        formatter->add_flag<JsonMessage>('*').set_pattern(std::string{R"({"time":")"} + kTime +
+                                                          R"(","level":"%l","msg":"%*"})");
     } else {
         formatter->set_pattern(std::string{kTime} + " %-5l %v");
     }

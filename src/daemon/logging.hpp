@@ -1,8 +1,8 @@
 #pragma once
 
 // The daemon's log: lines on stderr, as text or as one JSON object each, times in UTC. Written by a
-// thread of its own from a bounded queue that drops the oldest line when stderr stands still, so that
-// a stalled log never stalls a lock.
+// thread of its own from a bounded queue that drops the oldest line when stderr stands still, so
+// that a stalled log never stalls a lock.
 
 #include "core/observer.hpp"
 
@@ -20,13 +20,14 @@ using Logger = std::shared_ptr<spdlog::logger>;
 // `level` and `format` as checked by the settings.
 Logger make_logger(const std::string& level, const std::string& format);
 
-// What happens to leases, for the operator. Of each kind at most kPerSecond lines a second; what was
-// left out is counted in the next one. One object per shard, used by its thread.
+// What happens to leases, for the operator. Of each kind at most kPerSecond lines a second; what
+// was left out is counted in the next one. One object per shard, used by its thread.
 class LogObserver final : public core::Observer {
 public:
     static constexpr unsigned kPerSecond = 10;
 
-    LogObserver(Logger logger, const core::Clock& clock) : logger_(std::move(logger)), clock_(clock) {}
+    LogObserver(Logger logger, const core::Clock& clock)
+        : logger_(std::move(logger)), clock_(clock) {}
 
     void lease_at_risk(const core::Lease& lease, std::string_view why) override;
     void lease_recovered(const core::Lease& lease) override;

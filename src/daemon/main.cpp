@@ -5,14 +5,13 @@
 #include "daemon/embedded_redis.hpp"
 #include "holdfast/version.hpp"
 
-#include <unistd.h>
-
 #include <csignal>
 #include <exception>
 #include <filesystem>
 #include <iostream>
 #include <optional>
 #include <thread>
+#include <unistd.h>
 
 namespace {
 
@@ -94,7 +93,8 @@ int run(const daemon::Settings& settings) {
 
 int main(int argc, char** argv) {
     try {
-        auto configured = daemon::configure({argv + 1, argv + argc}, daemon::holdfast_environment());
+        auto configured =
+            daemon::configure({argv + 1, argv + argc}, daemon::holdfast_environment());
         if (const auto* exit = std::get_if<daemon::Exit>(&configured)) {
             (exit->code == ExitCode::ok ? std::cout : std::cerr) << exit->text;
             return static_cast<int>(exit->code);

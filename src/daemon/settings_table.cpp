@@ -15,7 +15,9 @@ using std::chrono::milliseconds;
 using Texts = std::vector<std::string>;
 using Read = tl::expected<void, std::string>;
 
-tl::unexpected<std::string> wrong(std::string why) { return tl::unexpected(std::move(why)); }
+tl::unexpected<std::string> wrong(std::string why) {
+    return tl::unexpected(std::move(why));
+}
 
 std::string quoted(const std::string& text) {
     std::string out = "\"";
@@ -146,12 +148,11 @@ Setting addresses() {
                 for (const std::string& address : values) {
                     const bool is_unix = address.starts_with("unix:/");
                     const auto colon = address.rfind(':');
-                    const bool has_port = colon != std::string::npos && colon > 0 &&
-                                          colon + 1 < address.size() &&
-                                          std::all_of(address.begin() +
-                                                          static_cast<std::ptrdiff_t>(colon) + 1,
-                                                      address.end(),
-                                                      [](unsigned char c) { return std::isdigit(c); });
+                    const bool has_port =
+                        colon != std::string::npos && colon > 0 && colon + 1 < address.size() &&
+                        std::all_of(address.begin() + static_cast<std::ptrdiff_t>(colon) + 1,
+                                    address.end(),
+                                    [](unsigned char c) { return std::isdigit(c); });
                     if (!is_unix && !has_port) {
                         return wrong("has \"" + address +
                                      "\", which is neither host:port nor unix:/path");
@@ -175,8 +176,9 @@ Setting addresses() {
 Setting store_url() {
     Setting setting = text(
         "store.url",
-        [](Settings& s) -> auto& { return s.store.url; },
-        "redis://[user:password@]host[:port][/db] or unix:///path[?db=N]; empty: an embedded Redis, "
+        [](Settings & s) -> auto& { return s.store.url; },
+        "redis://[user:password@]host[:port][/db] or unix:///path[?db=N]; empty: an embedded "
+        "Redis, "
         "gone with the daemon, not for production");
     setting.read = [](Settings& settings, const Texts& values) -> Read {
         if (!values.front().empty()) {
@@ -196,27 +198,57 @@ std::vector<Setting> store_settings() {
     using namespace std::chrono_literals;
     return {
         store_url(),
-        text("store.username", [](S& s) -> auto& { return s.store.username; },
-             "Redis user; overrides the URL's"),
-        secret("store.password", [](S& s) -> auto& { return s.store.password; },
-               "Redis password; overrides the URL's"),
-        text("store.password_file", [](S& s) -> auto& { return s.store.password_file; },
-             "a file that holds the password, instead of store.password"),
-        text("store.prefix", [](S& s) -> auto& { return s.store.prefix; },
-             "of every key in Redis; all daemons that share locks have the same"),
+        text(
+            "store.username",
+            [](S & s) -> auto& { return s.store.username; },
+            "Redis user; overrides the URL's"),
+        secret(
+            "store.password",
+            [](S & s) -> auto& { return s.store.password; },
+            "Redis password; overrides the URL's"),
+        text(
+            "store.password_file",
+            [](S & s) -> auto& { return s.store.password_file; },
+            "a file that holds the password, instead of store.password"),
+        text(
+            "store.prefix",
+            [](S & s) -> auto& { return s.store.prefix; },
+            "of every key in Redis; all daemons that share locks have the same"),
         // The scripts keep closed ids for 5 s; no command may outlive them.
-        duration("store.command_timeout", [](S& s) -> auto& { return s.store.command_timeout; },
-                 10ms, 4s, "how long one command to Redis may take"),
-        duration("store.connect_timeout", [](S& s) -> auto& { return s.store.connect_timeout; },
-                 10ms, 1min, "how long connecting and the handshake may take"),
-        number("store.connections", [](S& s) -> auto& { return s.store.connections; }, 1, 64,
-               "connections to Redis for each shard"),
-        number("store.max_in_flight", [](S& s) -> auto& { return s.store.max_in_flight; }, 1,
-               1'000'000, "commands under way on one connection; more are refused at once"),
-        duration("store.retention", [](S& s) -> auto& { return s.store.retention; }, 1min, 8760h,
-                 "how long Redis remembers an idle lock and its newest token"),
-        boolean("store.fail_fast", [](S& s) -> auto& { return s.store.fail_fast; },
-                "exit with code 3 if Redis cannot be reached at start, instead of waiting for it"),
+        duration(
+            "store.command_timeout",
+            [](S & s) -> auto& { return s.store.command_timeout; },
+            10ms,
+            4s,
+            "how long one command to Redis may take"),
+        duration(
+            "store.connect_timeout",
+            [](S & s) -> auto& { return s.store.connect_timeout; },
+            10ms,
+            1min,
+            "how long connecting and the handshake may take"),
+        number(
+            "store.connections",
+            [](S & s) -> auto& { return s.store.connections; },
+            1,
+            64,
+            "connections to Redis for each shard"),
+        number(
+            "store.max_in_flight",
+            [](S & s) -> auto& { return s.store.max_in_flight; },
+            1,
+            1'000'000,
+            "commands under way on one connection; more are refused at once"),
+        duration(
+            "store.retention",
+            [](S & s) -> auto& { return s.store.retention; },
+            1min,
+            8760h,
+            "how long Redis remembers an idle lock and its newest token"),
+        boolean(
+            "store.fail_fast",
+            [](S & s) -> auto& { return s.store.fail_fast; },
+            "exit with code 3 if Redis cannot be reached at start, instead of waiting for it"),
     };
 }
 
@@ -225,20 +257,42 @@ std::vector<Setting> limit_settings() {
     using core::Limits;
     using namespace std::chrono_literals;
     return {
-        duration("limits.min_ttl", [](S& s) -> auto& { return s.limits.min_ttl; },
-                 Limits::kLowestTtl, Limits::kHighestTtl, "the shortest ttl a client may ask for"),
-        duration("limits.default_ttl", [](S& s) -> auto& { return s.limits.default_ttl; },
-                 Limits::kLowestTtl, Limits::kHighestTtl, "the ttl of those who ask for none"),
-        duration("limits.max_ttl", [](S& s) -> auto& { return s.limits.max_ttl; },
-                 Limits::kLowestTtl, Limits::kHighestTtl,
-                 "the longest ttl; long holds use max_hold_ms, not long ttls"),
-        duration("limits.max_wait", [](S& s) -> auto& { return s.limits.max_wait; }, 0ms, 8760h,
-                 "the longest wait_ms"),
-        duration("limits.max_hold", [](S& s) -> auto& { return s.limits.max_hold; }, 1s, 8760h,
-                 "the longest max_hold_ms"),
-        number("limits.max_waiters_per_lock",
-               [](S& s) -> auto& { return s.limits.max_waiters_per_lock; }, 1, 10'000'000,
-               "who may wait for one lock at this daemon"),
+        duration(
+            "limits.min_ttl",
+            [](S & s) -> auto& { return s.limits.min_ttl; },
+            Limits::kLowestTtl,
+            Limits::kHighestTtl,
+            "the shortest ttl a client may ask for"),
+        duration(
+            "limits.default_ttl",
+            [](S & s) -> auto& { return s.limits.default_ttl; },
+            Limits::kLowestTtl,
+            Limits::kHighestTtl,
+            "the ttl of those who ask for none"),
+        duration(
+            "limits.max_ttl",
+            [](S & s) -> auto& { return s.limits.max_ttl; },
+            Limits::kLowestTtl,
+            Limits::kHighestTtl,
+            "the longest ttl; long holds use max_hold_ms, not long ttls"),
+        duration(
+            "limits.max_wait",
+            [](S & s) -> auto& { return s.limits.max_wait; },
+            0ms,
+            8760h,
+            "the longest wait_ms"),
+        duration(
+            "limits.max_hold",
+            [](S & s) -> auto& { return s.limits.max_hold; },
+            1s,
+            8760h,
+            "the longest max_hold_ms"),
+        number(
+            "limits.max_waiters_per_lock",
+            [](S & s) -> auto& { return s.limits.max_waiters_per_lock; },
+            1,
+            10'000'000,
+            "who may wait for one lock at this daemon"),
     };
 }
 
@@ -246,17 +300,34 @@ std::vector<Setting> process_settings() {
     using S = Settings;
     using namespace std::chrono_literals;
     return {
-        number("server.queues", [](S& s) -> auto& { return s.server.queues; }, 0, 256,
-               "gRPC completion queues, a thread each; 0: half of the cores"),
-        number("server.shards", [](S& s) -> auto& { return s.server.shards; }, 0, 256,
-               "shards of the lock state, a thread and connections each; 0: half of the cores"),
-        duration("drain.timeout", [](S& s) -> auto& { return s.drain.timeout; }, 0ms, 1h,
-                 "how long calls under way may take to end after SIGTERM"),
-        one_of("log.level", [](S& s) -> auto& { return s.log.level; },
-               {"trace", "debug", "info", "warn", "error"},
-               "trace, debug, info, warn or error"),
-        one_of("log.format", [](S& s) -> auto& { return s.log.format; }, {"text", "json"},
-               "text, or json: one object a line"),
+        number(
+            "server.queues",
+            [](S & s) -> auto& { return s.server.queues; },
+            0,
+            256,
+            "gRPC completion queues, a thread each; 0: half of the cores"),
+        number(
+            "server.shards",
+            [](S & s) -> auto& { return s.server.shards; },
+            0,
+            256,
+            "shards of the lock state, a thread and connections each; 0: half of the cores"),
+        duration(
+            "drain.timeout",
+            [](S & s) -> auto& { return s.drain.timeout; },
+            0ms,
+            1h,
+            "how long calls under way may take to end after SIGTERM"),
+        one_of(
+            "log.level",
+            [](S & s) -> auto& { return s.log.level; },
+            {"trace", "debug", "info", "warn", "error"},
+            "trace, debug, info, warn or error"),
+        one_of(
+            "log.format",
+            [](S & s) -> auto& { return s.log.format; },
+            {"text", "json"},
+            "text, or json: one object a line"),
     };
 }
 
@@ -282,17 +353,20 @@ std::vector<std::string> check_together(const Settings& settings) {
     std::vector<std::string> problems;
     const core::Limits& limits = settings.limits;
     if (limits.min_ttl > limits.default_ttl || limits.default_ttl > limits.max_ttl) {
-        problems.push_back("limits.min_ttl, limits.default_ttl and limits.max_ttl must be in this "
-                           "order; they are " + format_duration(limits.min_ttl.value) + ", " +
-                           format_duration(limits.default_ttl.value) + " and " +
-                           format_duration(limits.max_ttl.value));
+        problems.push_back(
+            "limits.min_ttl, limits.default_ttl and limits.max_ttl must be in this "
+            "order; they are " +
+            format_duration(limits.min_ttl.value) + ", " +
+            format_duration(limits.default_ttl.value) + " and " +
+            format_duration(limits.max_ttl.value));
     }
     if (!settings.store.password.empty() && !settings.store.password_file.empty()) {
         problems.emplace_back("store.password and store.password_file are both set; set one");
     }
     if (!settings.store.username.empty() && settings.store.password.empty() &&
         settings.store.password_file.empty()) {
-        problems.emplace_back("store.username is set without store.password or store.password_file");
+        problems.emplace_back(
+            "store.username is set without store.password or store.password_file");
     }
     if (!core::is_clean_utf8(settings.store.prefix) || settings.store.prefix.empty()) {
         problems.emplace_back("store.prefix is empty or has control characters");

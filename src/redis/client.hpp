@@ -8,8 +8,8 @@
 //   unknown  it left, or may have, and no answer came before its deadline or before the connection
 //            broke: it may have been executed, may be executed later, or never.
 //
-// A command that became unknown by its deadline keeps its place in the connection's pipeline. If its
-// reply does come in the end, it goes to `late` so that the caller can undo what it did.
+// A command that became unknown by its deadline keeps its place in the connection's pipeline. If
+// its reply does come in the end, it goes to `late` so that the caller can undo what it did.
 
 #include "redis/reply.hpp"
 
@@ -43,9 +43,9 @@ using Outcome = std::variant<Reply, Failure>;
 
 // One command on its way. Arguments may hold any bytes.
 struct Command {
-    std::string wire;                   // RESP, made by format_command()
-    std::chrono::milliseconds timeout;  // from send(), on CLOCK_BOOTTIME; then unknown_timeout
-    absl::AnyInvocable<void(Outcome)> done;       // called exactly once, never from within send()
+    std::string wire;                        // RESP, made by format_command()
+    std::chrono::milliseconds timeout;       // from send(), on CLOCK_BOOTTIME; then unknown_timeout
+    absl::AnyInvocable<void(Outcome)> done;  // called exactly once, never from within send()
     absl::AnyInvocable<void(const Reply&)> late;  // optional: called at most once, after done got
                                                   // unknown_timeout and the reply still came
 };

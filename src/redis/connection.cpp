@@ -1,18 +1,17 @@
 #include "redis/connection.hpp"
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
-#include <netinet/tcp.h>
-
 #include <algorithm>
+#include <netinet/tcp.h>
 #include <utility>
 
 namespace holdfast::redis {
@@ -23,7 +22,8 @@ namespace asio = boost::asio;
 constexpr std::size_t kReadBytes = 64 * 1024;
 // How late a command's timeout may be noticed.
 constexpr std::chrono::milliseconds kTick{20};
-// Unacknowledged data for so long breaks the connection, instead of the kernel's quarter of an hour.
+// Unacknowledged data for so long breaks the connection, instead of the kernel's quarter of an
+// hour.
 constexpr int kTcpUserTimeoutMs = 5000;
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
@@ -101,7 +101,7 @@ Connection::Awaitable<bool> Connection::connect() {
         connected = co_await shake_hands();
     }
     timer_.cancel();
-    co_return connected && socket_.is_open();
+    co_return connected&& socket_.is_open();
 }
 
 Connection::Awaitable<bool> Connection::open_socket() {
@@ -113,8 +113,8 @@ Connection::Awaitable<bool> Connection::open_socket() {
         co_return !error || failed(error.message());
     }
     asio::ip::tcp::resolver resolver{context_};
-    const auto [resolve_error, endpoints] = co_await resolver.async_resolve(
-        settings_.host, std::to_string(settings_.port), kAwait);
+    const auto [resolve_error, endpoints] =
+        co_await resolver.async_resolve(settings_.host, std::to_string(settings_.port), kAwait);
     if (resolve_error) {
         co_return failed(resolve_error.message());
     }

@@ -17,7 +17,9 @@ Pool::Pool(boost::asio::io_context& context,
     }
 }
 
-Pool::~Pool() { stop(); }
+Pool::~Pool() {
+    stop();
+}
 
 void Pool::start() {
     for (const auto& connection : connections_) {

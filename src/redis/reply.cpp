@@ -9,8 +9,8 @@
 namespace holdfast::redis {
 namespace {
 
-// hiredis allocates an array's slots before it has seen the elements; this bounds that. The count is
-// an int in hiredis 0.14 and a size_t in 1.x.
+// hiredis allocates an array's slots before it has seen the elements; this bounds that. The count
+// is an int in hiredis 0.14 and a size_t in 1.x.
 template <class Count>
 void* create_bounded_array(const redisReadTask* task, Count count);
 
@@ -46,21 +46,32 @@ void* create_bounded_array(const redisReadTask* task, Count count) {
 
 }  // namespace
 
-bool Value::is_error() const { return raw_ != nullptr && raw_->type == REDIS_REPLY_ERROR; }
-bool Value::is_nil() const { return raw_ == nullptr || raw_->type == REDIS_REPLY_NIL; }
-bool Value::is_integer() const { return raw_ != nullptr && raw_->type == REDIS_REPLY_INTEGER; }
-bool Value::is_array() const { return raw_ != nullptr && raw_->type == REDIS_REPLY_ARRAY; }
+bool Value::is_error() const {
+    return raw_ != nullptr && raw_->type == REDIS_REPLY_ERROR;
+}
+bool Value::is_nil() const {
+    return raw_ == nullptr || raw_->type == REDIS_REPLY_NIL;
+}
+bool Value::is_integer() const {
+    return raw_ != nullptr && raw_->type == REDIS_REPLY_INTEGER;
+}
+bool Value::is_array() const {
+    return raw_ != nullptr && raw_->type == REDIS_REPLY_ARRAY;
+}
 
 bool Value::is_string() const {
     return raw_ != nullptr &&
            (raw_->type == REDIS_REPLY_STRING || raw_->type == REDIS_REPLY_STATUS);
 }
 
-std::int64_t Value::integer() const { return is_integer() ? raw_->integer : 0; }
+std::int64_t Value::integer() const {
+    return is_integer() ? raw_->integer : 0;
+}
 
 std::string_view Value::text() const {
-    return is_string() || is_error() ? std::string_view{raw_->str, static_cast<std::size_t>(raw_->len)}
-                                     : std::string_view{};
+    return is_string() || is_error()
+               ? std::string_view{raw_->str, static_cast<std::size_t>(raw_->len)}
+               : std::string_view{};
 }
 
 std::size_t Value::size() const {
@@ -71,7 +82,9 @@ Value Value::operator[](std::size_t index) const {
     return Value{index < size() ? raw_->element[index] : nullptr};
 }
 
-void Reply::Free::operator()(redisReply* raw) const { freeReplyObject(raw); }
+void Reply::Free::operator()(redisReply* raw) const {
+    freeReplyObject(raw);
+}
 
 Reply::Reply(redisReply* raw) : raw_(raw), view_(raw) {}
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// A decoded RESP value, and the reader that makes them from bytes. Both wrap hiredis, which no other
-// header of ours names.
+// A decoded RESP value, and the reader that makes them from bytes. Both wrap hiredis, which no
+// other header of ours names.
 
 #include <cstddef>
 #include <cstdint>
@@ -27,8 +27,8 @@ public:
     bool is_array() const;
 
     std::int64_t integer() const;
-    std::string_view text() const;  // of a string or an error
-    std::size_t size() const;       // of an array
+    std::string_view text() const;              // of a string or an error
+    std::size_t size() const;                   // of an array
     Value operator[](std::size_t index) const;  // a nil beyond the end
 
 private:

@@ -113,7 +113,8 @@ Parsed parse_url(std::string_view text) {
         return tl::unexpected("the store URL's scheme " + scheme +
                               ":// is not served by this version; use redis:// or unix://");
     }
-    return tl::unexpected("unknown scheme " + scheme + ":// in the store URL; use redis:// or unix://");
+    return tl::unexpected("unknown scheme " + scheme +
+                          ":// in the store URL; use redis:// or unix://");
 }
 
 }  // namespace holdfast::redis

@@ -52,7 +52,8 @@ void Handlers::acquire(Call<v1::AcquireRequest, v1::AcquireResponse> call) {
     const core::LockName name = request->name;
     const auto state = std::make_shared<Acquiring>();
     call->on_cancel = [this, name, state] {
-        shards_.post(name, [state](LockManager& manager) { manager.cancel_acquire(state->ticket); });
+        shards_.post(name,
+                     [state](LockManager& manager) { manager.cancel_acquire(state->ticket); });
     };
     call->on_settled = [this, name, state](bool delivered) {
         if (delivered) {
@@ -64,22 +65,23 @@ void Handlers::acquire(Call<v1::AcquireRequest, v1::AcquireResponse> call) {
             }
         });
     };
-    shards_.post(name, [this, call, state, request = *std::move(request)](LockManager& manager) mutable {
-        state->ticket = manager.acquire(
-            std::move(request), [this, call, state, &manager](Result<core::Grant> granted) {
-                if (granted && !fill(*call->response().mutable_lease(),
-                                     *granted,
-                                     call->received_at(),
-                                     clock_.now())) {
-                    manager.abandon(*granted);
-                    granted = tl::unexpected(too_late());
-                }
-                if (granted) {
-                    state->grant = *granted;
-                }
-                call->finish(granted ? grpc::Status::OK : to_status(granted.error()));
-            });
-    });
+    shards_.post(
+        name, [this, call, state, request = *std::move(request)](LockManager& manager) mutable {
+            state->ticket = manager.acquire(
+                std::move(request), [this, call, state, &manager](Result<core::Grant> granted) {
+                    if (granted && !fill(*call->response().mutable_lease(),
+                                         *granted,
+                                         call->received_at(),
+                                         clock_.now())) {
+                        manager.abandon(*granted);
+                        granted = tl::unexpected(too_late());
+                    }
+                    if (granted) {
+                        state->grant = *granted;
+                    }
+                    call->finish(granted ? grpc::Status::OK : to_status(granted.error()));
+                });
+        });
 }
 
 void Handlers::release(Call<v1::ReleaseRequest, v1::ReleaseResponse> call) {
@@ -90,9 +92,10 @@ void Handlers::release(Call<v1::ReleaseRequest, v1::ReleaseResponse> call) {
     }
     const core::LockName name = lease->name;
     shards_.post(name, [call, lease = *std::move(lease)](LockManager& manager) mutable {
-        manager.release(std::move(lease), call->deadline(), [call](Result<core::Released> released) {
-            respond(*call, released, [&](const auto& known) { fill(call->response(), known); });
-        });
+        manager.release(
+            std::move(lease), call->deadline(), [call](Result<core::Released> released) {
+                respond(*call, released, [&](const auto& known) { fill(call->response(), known); });
+            });
     });
 }
 
@@ -167,8 +170,9 @@ void Handlers::validate(Call<v1::ValidateRequest, v1::ValidateResponse> call) {
         return;
     }
     if (call->request().fencing_token() == 0) {
-        refuse(*call,
-               core::invalid("fencing_token", "fencing_token is 0, which is never granted").value());
+        refuse(
+            *call,
+            core::invalid("fencing_token", "fencing_token is 0, which is never granted").value());
         return;
     }
     shards_.post(*name, [call, name = *name](LockManager& manager) {

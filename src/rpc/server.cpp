@@ -105,8 +105,7 @@ void Server::Impl::build() {
     grpc::ServerBuilder builder;
     std::vector<int> ports(settings.listen.size(), 0);
     for (std::size_t i = 0; i < settings.listen.size(); ++i) {
-        builder.AddListeningPort(
-            settings.listen[i], grpc::InsecureServerCredentials(), &ports[i]);
+        builder.AddListeningPort(settings.listen[i], grpc::InsecureServerCredentials(), &ports[i]);
     }
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a port in use is an error
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
@@ -131,8 +130,8 @@ void Server::Impl::build() {
                                ": in use, not permitted, or not an address of this machine");
         }
         const bool is_unix = wanted.rfind("unix:", 0) == 0;
-        bound.push_back(is_unix ? wanted
-                                : wanted.substr(0, wanted.rfind(':') + 1) + std::to_string(ports[i]));
+        bound.push_back(
+            is_unix ? wanted : wanted.substr(0, wanted.rfind(':') + 1) + std::to_string(ports[i]));
     }
 }
 
@@ -151,7 +150,9 @@ Server::Server(const ServerSettings& settings,
                core::Shards& shards)
     : impl_(std::make_unique<Impl>(settings, clock, limits, shards)) {}
 
-Server::~Server() { stop(core::Milliseconds{0}); }
+Server::~Server() {
+    stop(core::Milliseconds{0});
+}
 
 void Server::start() {
     try {
@@ -183,7 +184,9 @@ void Server::start() {
     }
 }
 
-std::vector<std::string> Server::addresses() const { return impl_->bound; }
+std::vector<std::string> Server::addresses() const {
+    return impl_->bound;
+}
 
 void Server::set_serving(bool serving) {
     if (auto* health = impl_->server->GetHealthCheckService()) {

@@ -68,7 +68,9 @@ Result<core::Mode> check_served(const pb::AcquireRequest& request) {
     return check_mode(request);
 }
 
-std::uint64_t ms(core::Milliseconds value) { return static_cast<std::uint64_t>(value.count()); }
+std::uint64_t ms(core::Milliseconds value) {
+    return static_cast<std::uint64_t>(value.count());
+}
 
 }  // namespace
 

@@ -108,22 +108,23 @@ void RedisLockStore::inspect_keys(const std::vector<std::string>& keys,
     for (const std::string& key : keys) {
         names.push_back(key.substr(options_.prefix.size()));
     }
-    runner_.run(call, [names, done = std::move(done)](core::StoreResult<redis::Reply> reply) mutable {
-        if (!reply) {
-            done(tl::unexpected(reply.error()));
-            return;
-        }
-        std::vector<core::LockState> held;
-        for (std::size_t i = 0; i < names.size(); ++i) {
-            const auto name = core::LockName::parse(names[i]);  // else a foreign key: no lock
-            auto state = name ? decode_state(*name, reply->value()[i + 1])
-                              : core::StoreResult<std::optional<core::LockState>>{};
-            if (state && *state && (*state)->holder) {
-                held.push_back(**std::move(state));
+    runner_.run(
+        call, [names, done = std::move(done)](core::StoreResult<redis::Reply> reply) mutable {
+            if (!reply) {
+                done(tl::unexpected(reply.error()));
+                return;
             }
-        }
-        done(std::move(held));
-    });
+            std::vector<core::LockState> held;
+            for (std::size_t i = 0; i < names.size(); ++i) {
+                const auto name = core::LockName::parse(names[i]);  // else a foreign key: no lock
+                auto state = name ? decode_state(*name, reply->value()[i + 1])
+                                  : core::StoreResult<std::optional<core::LockState>>{};
+                if (state && *state && (*state)->holder) {
+                    held.push_back(**std::move(state));
+                }
+            }
+            done(std::move(held));
+        });
 }
 
 }  // namespace holdfast::store

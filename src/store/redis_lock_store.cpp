@@ -21,7 +21,9 @@ using std::chrono::microseconds;
 constexpr std::size_t kTimeDigits = 16;  // microseconds since 1970, until the year 2286
 constexpr std::size_t kWireTail = kTimeDigits + 2;
 
-std::size_t affinity_of(const core::LockName& name) { return absl::HashOf(name); }
+std::size_t affinity_of(const core::LockName& name) {
+    return absl::HashOf(name);
+}
 
 std::string in_us(Duration duration) {
     return std::to_string(std::chrono::duration_cast<microseconds>(duration).count());
@@ -30,8 +32,8 @@ std::string in_us(Duration duration) {
 // Decodes the value with `decode`, or passes the error on.
 template <class Answer, class Decode>
 ScriptRunner::Done decoded(core::StoreDone<Answer> done, Decode decode) {
-    return [done = std::move(done), decode = std::move(decode)](
-               core::StoreResult<redis::Reply> reply) mutable {
+    return [done = std::move(done),
+            decode = std::move(decode)](core::StoreResult<redis::Reply> reply) mutable {
         if (reply) {
             done(decode(reply->value()));
         } else {
@@ -91,17 +93,18 @@ void RedisLockStore::send_acquire(std::shared_ptr<Acquiring> acquiring) {
     wire.replace(wire.size() - kWireTail, kTimeDigits, not_after(acquiring->timeout));
     const std::size_t affinity = acquiring->affinity;
     const Milliseconds timeout = acquiring->timeout;
-    runner_.run_wire(acquire_,
-                     affinity,
-                     wire,
-                     timeout,
-                     [this, acquiring = std::move(acquiring)](core::StoreResult<redis::Reply> reply) {
-                         if (reply) {
-                             on_acquire_reply(acquiring, reply->value());
-                         } else {
-                             acquiring->done(tl::unexpected(reply.error()));
-                         }
-                     });
+    runner_.run_wire(
+        acquire_,
+        affinity,
+        wire,
+        timeout,
+        [this, acquiring = std::move(acquiring)](core::StoreResult<redis::Reply> reply) {
+            if (reply) {
+                on_acquire_reply(acquiring, reply->value());
+            } else {
+                acquiring->done(tl::unexpected(reply.error()));
+            }
+        });
 }
 
 void RedisLockStore::on_acquire_reply(const std::shared_ptr<Acquiring>& acquiring,
@@ -116,8 +119,9 @@ void RedisLockStore::on_acquire_reply(const std::shared_ptr<Acquiring>& acquirin
         }
         acquiring->done(std::move(answer));
     } else if (acquiring->corrected) {
-        acquiring->done(tl::unexpected(core::StoreError{
-            core::StoreFailure::not_executed, "Redis executed the command too late, or its clock jumps"}));
+        acquiring->done(tl::unexpected(
+            core::StoreError{core::StoreFailure::not_executed,
+                             "Redis executed the command too late, or its clock jumps"}));
     } else {
         acquiring->corrected = true;
         send_acquire(acquiring);
@@ -129,12 +133,11 @@ void RedisLockStore::release(const core::Lease& lease,
                              core::StoreDone<core::ReleaseAnswer> done) {
     const std::string key = key_of(lease.name);
     const std::string token = std::to_string(lease.token.value);
-    runner_.run(
-        {release_, affinity_of(lease.name), {key}, {lease.holder.view(), token}, timeout},
-        decoded(std::move(done), [this](const redis::Value& reply) {
-            learn_time(reply[1]);
-            return decode_release(reply);
-        }));
+    runner_.run({release_, affinity_of(lease.name), {key}, {lease.holder.view(), token}, timeout},
+                decoded(std::move(done), [this](const redis::Value& reply) {
+                    learn_time(reply[1]);
+                    return decode_release(reply);
+                }));
 }
 
 void RedisLockStore::cancel(const core::LockName& name,
@@ -185,7 +188,9 @@ void RedisLockStore::learn_time(const redis::Value& time) {
     }
 }
 
-void RedisLockStore::learn_token(core::FencingToken token) { floor_ = std::max(floor_, token); }
+void RedisLockStore::learn_token(core::FencingToken token) {
+    floor_ = std::max(floor_, token);
+}
 
 // In Redis' time, 16 digits; zeros, which are always too late, while its clock is not known.
 std::string RedisLockStore::not_after(Milliseconds timeout) const {

@@ -30,7 +30,9 @@ tl::unexpected<StoreError> conflict(std::string_view why) {
                                      "the name cannot be used as a lock: " + std::string{why}});
 }
 
-tl::unexpected<StoreError> unexpected() { return tl::unexpected(unexpected_reply()); }
+tl::unexpected<StoreError> unexpected() {
+    return tl::unexpected(unexpected_reply());
+}
 
 }  // namespace
 
@@ -38,7 +40,9 @@ StoreError unexpected_reply() {
     return {StoreFailure::unknown, "Redis gave a reply of an unexpected form"};
 }
 
-bool is_too_late(const redis::Value& reply) { return code_of(reply) == 0; }
+bool is_too_late(const redis::Value& reply) {
+    return code_of(reply) == 0;
+}
 
 core::StoreResult<core::AcquireAnswer> decode_acquire(const redis::Value& reply) {
     switch (code_of(reply)) {
@@ -112,10 +116,10 @@ core::StoreResult<std::optional<core::LockState>> decode_state(const core::LockN
     }
     core::LockState state{name, token_in(entry[0]), {}};
     if (entry.size() == 5) {
-        state.holder = core::HolderState{
-            {std::string{entry[3].text()}, state.newest, from_us(entry[2])},
-            std::string{entry[4].text()},
-            from_us(entry[1])};
+        state.holder =
+            core::HolderState{{std::string{entry[3].text()}, state.newest, from_us(entry[2])},
+                              std::string{entry[4].text()},
+                              from_us(entry[1])};
     }
     return std::optional{std::move(state)};
 }

@@ -172,8 +172,13 @@ TEST_F(Api, AStormOfCancelledAcquiresLeavesTheLockFree) {
 TEST_F(Api, AClientThatIsKilledWhileItWaitsLeavesNothing) {
     ASSERT_TRUE(client_.acquire("killed").ok());
     {
-        test::Process waiter{
-            {program("holdfast"), "--server", daemon_->address(), "acquire", "killed", "--wait", "1m"}};
+        test::Process waiter{{program("holdfast"),
+                              "--server",
+                              daemon_->address(),
+                              "acquire",
+                              "killed",
+                              "--wait",
+                              "1m"}};
         EXPECT_TRUE(eventually([&] {
             return Client{daemon_->address()}.acquire("killed").metadata["queue_length"] == "1";
         }));
@@ -192,7 +197,8 @@ TEST_F(Api, BadNames) {
         expect_invalid(client_.acquire(name), "name");
         expect_invalid(client_.get(name), "name");
     }
-    // proto3 strings are UTF-8; a client library refuses to send others, or gRPC refuses the message.
+    // proto3 strings are UTF-8; a client library refuses to send others, or gRPC refuses the
+    // message.
     EXPECT_FALSE(client_.acquire(std::string{"\xff\xfe"}).ok());
 }
 
@@ -203,17 +209,20 @@ TEST_F(Api, BadNumbersAndSizes) {
         change(request);
         return request;
     };
-    for (const std::uint64_t ttl : {std::uint64_t{1}, std::uint64_t{999}, std::uint64_t{30'001}, kHuge}) {
+    for (const std::uint64_t ttl :
+         {std::uint64_t{1}, std::uint64_t{999}, std::uint64_t{30'001}, kHuge}) {
         expect_invalid(client_.acquire(with([&](auto& r) { r.set_ttl_ms(ttl); })), "ttl_ms");
     }
     expect_invalid(client_.acquire(with([&](auto& r) { r.set_wait_ms(kHuge); })), "wait_ms");
-    expect_invalid(client_.acquire(with([&](auto& r) { r.set_max_hold_ms(kHuge); })), "max_hold_ms");
+    expect_invalid(client_.acquire(with([&](auto& r) { r.set_max_hold_ms(kHuge); })),
+                   "max_hold_ms");
     expect_invalid(client_.acquire(with([&](auto& r) { r.set_max_hold_ms(5); })), "max_hold_ms");
     expect_invalid(client_.acquire(with([&](auto& r) { r.set_owner(std::string(257, 'o')); })),
                    "owner");
     expect_invalid(client_.acquire(with([&](auto& r) { r.set_metadata(std::string(4097, 'm')); })),
                    "metadata");
-    expect_invalid(client_.acquire(with([&](auto& r) { r.set_request_id("short"); })), "request_id");
+    expect_invalid(client_.acquire(with([&](auto& r) { r.set_request_id("short"); })),
+                   "request_id");
     expect_invalid(client_.acquire(with([&](auto& r) { r.set_request_id(std::string(65, 'r')); })),
                    "request_id");
     expect_invalid(client_.acquire(with([&](auto& r) { r.set_mode(static_cast<pb::Mode>(77)); })),
@@ -227,8 +236,11 @@ TEST_F(Api, BadNumbersAndSizes) {
 TEST_F(Api, BadLeaseIds) {
     ASSERT_TRUE(client_.acquire("lease ids").ok());
     const std::string good = client_.lease.lease_id();
-    for (const std::string& bad : {std::string{}, std::string{"random"}, good.substr(0, 20),
-                                   good + "x", std::string(50'000, 'A')}) {
+    for (const std::string& bad : {std::string{},
+                                   std::string{"random"},
+                                   good.substr(0, 20),
+                                   good + "x",
+                                   std::string(50'000, 'A')}) {
         expect_invalid(client_.release(bad), "lease_id");
         expect_invalid(client_.renew(bad), "lease_id");
     }

@@ -19,7 +19,9 @@ protected:
         arguments.insert(arguments.begin(), program("holdfast"));
         return run_program(arguments, {{"HOLDFAST_SERVER", daemon_->address()}});
     }
-    static std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+    static std::string first_line(const std::string& text) {
+        return text.substr(0, text.find('\n'));
+    }
 
     static Daemon* daemon_;
 };

@@ -1,4 +1,5 @@
-// The daemon as an operator sees it: starting, stopping, Redis coming and going, mistakes in settings.
+// The daemon as an operator sees it: starting, stopping, Redis coming and going, mistakes in
+// settings.
 
 #include "fixture.hpp"
 
@@ -10,7 +11,7 @@ namespace holdfast::e2e {
 namespace {
 
 Outcome holdfastd(std::vector<std::string> arguments,
-              const std::map<std::string, std::string>& environment = {}) {
+                  const std::map<std::string, std::string>& environment = {}) {
     arguments.insert(arguments.begin(), program("holdfastd"));
     return run_program(arguments, environment);
 }
@@ -57,13 +58,10 @@ TEST(Drain, AnswersThoseWhoWaitAndEndsSoon) {
     std::vector<std::thread> waiters;
     std::vector<Answer> answers(20);
     for (Answer& answer : answers) {
-        waiters.emplace_back([&] {
-            answer = Client{daemon.address()}.acquire("busy", 1s, 60s);
-        });
+        waiters.emplace_back([&] { answer = Client{daemon.address()}.acquire("busy", 1s, 60s); });
     }
-    EXPECT_TRUE(eventually([&] {
-        return Client{daemon.address()}.acquire("busy").metadata["queue_length"] == "20";
-    }));
+    EXPECT_TRUE(eventually(
+        [&] { return Client{daemon.address()}.acquire("busy").metadata["queue_length"] == "20"; }));
     const auto start = Steady::now();
     daemon.process().signal(SIGTERM);
     for (std::thread& waiter : waiters) {
@@ -122,8 +120,11 @@ TEST(Readiness, ADaemonWaitsForARedisThatIsNotThereYet) {
 
 TEST(Start, FailFastEndsWithItsOwnCode) {
     const std::string nowhere = "redis://:s3cret@127.0.0.1:" + std::to_string(test::free_port());
-    const Outcome run = holdfastd(
-        {"--store", nowhere, "--fail-fast", "--listen", "127.0.0.1:" + std::to_string(test::free_port())});
+    const Outcome run = holdfastd({"--store",
+                                   nowhere,
+                                   "--fail-fast",
+                                   "--listen",
+                                   "127.0.0.1:" + std::to_string(test::free_port())});
     EXPECT_EQ(run.code, 3);
     EXPECT_TRUE(contains(run.output, "refused")) << run.output;
     EXPECT_FALSE(contains(run.output, "s3cret"));
@@ -132,8 +133,11 @@ TEST(Start, FailFastEndsWithItsOwnCode) {
 TEST(Start, AWrongPasswordIsSaid) {
     const test::RedisProcess redis{{"--requirepass", "right"}};
     const std::string store = "redis://:s3cret@127.0.0.1:" + std::to_string(redis.port());
-    const Outcome run = holdfastd(
-        {"--store", store, "--fail-fast", "--listen", "127.0.0.1:" + std::to_string(test::free_port())});
+    const Outcome run = holdfastd({"--store",
+                                   store,
+                                   "--fail-fast",
+                                   "--listen",
+                                   "127.0.0.1:" + std::to_string(test::free_port())});
     EXPECT_EQ(run.code, 3);
     EXPECT_TRUE(contains(run.output, "WRONGPASS")) << run.output;
     EXPECT_FALSE(contains(run.output, "s3cret"));

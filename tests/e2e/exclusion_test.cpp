@@ -1,5 +1,5 @@
-// No two holds overlap and tokens go up, whatever happens to Redis and the way to it. Checked from what
-// the clients saw.
+// No two holds overlap and tokens go up, whatever happens to Redis and the way to it. Checked from
+// what the clients saw.
 
 #include "fixture.hpp"
 #include "history.hpp"
@@ -43,7 +43,8 @@ private:
         std::minstd_rand random{static_cast<unsigned>(number) + 1};
         Client client{address};
         while (!stopping_) {
-            const std::string name = "lock " + std::to_string(random() % static_cast<unsigned>(names));
+            const std::string name =
+                "lock " + std::to_string(random() % static_cast<unsigned>(names));
             const Time asked = Steady::now();
             if (!client.acquire(Client::request(name, 1s, 500ms)).ok()) {
                 ++failures;

@@ -6,7 +6,9 @@
 
 namespace holdfast::e2e {
 
-std::string program(const std::string& name) { return std::string{HOLDFAST_BINARY_DIR} + "/" + name; }
+std::string program(const std::string& name) {
+    return std::string{HOLDFAST_BINARY_DIR} + "/" + name;
+}
 
 Daemon::Daemon(std::vector<std::string> arguments,
                const std::map<std::string, std::string>& environment,
@@ -60,8 +62,7 @@ Client::Client(const std::string& address) {
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
     arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
-    channel_ =
-        grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+    channel_ = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
     stub_ = pb::LockService::NewStub(channel_);
 }
 
@@ -125,7 +126,7 @@ Answer Client::get(const std::string& name) {
 }
 
 Outcome run_program(const std::vector<std::string>& arguments,
-                const std::map<std::string, std::string>& environment) {
+                    const std::map<std::string, std::string>& environment) {
     const test::TempDir directory;
     test::Process process{arguments, directory.file("out"), environment};
     const auto code = process.wait(30s);

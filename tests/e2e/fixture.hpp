@@ -97,7 +97,7 @@ struct Outcome {
     std::string output;
 };
 Outcome run_program(const std::vector<std::string>& arguments,
-                const std::map<std::string, std::string>& environment = {});
+                    const std::map<std::string, std::string>& environment = {});
 
 std::string program(const std::string& name);
 

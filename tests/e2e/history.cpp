@@ -25,15 +25,15 @@ void find_overlaps(std::vector<Hold> holds, Problems& problems) {
 }
 
 void find_disorder(std::vector<Hold> holds, Problems& problems) {
-    std::sort(holds.begin(), holds.end(), [](const Hold& a, const Hold& b) {
-        return a.token < b.token;
-    });
+    std::sort(
+        holds.begin(), holds.end(), [](const Hold& a, const Hold& b) { return a.token < b.token; });
     auto latest_ask = Hold::Time::min();
     const Hold* of = nullptr;
     for (std::size_t i = 0; i < holds.size(); ++i) {
         const Hold& hold = holds[i];
         if (i > 0 && hold.token == holds[i - 1].token) {
-            problems.push_back("repeated token on " + hold.name + ": " + std::to_string(hold.token));
+            problems.push_back("repeated token on " + hold.name + ": " +
+                               std::to_string(hold.token));
         }
         // Every lower token was asked for before this one was granted, or the order is wrong.
         if (latest_ask > hold.granted) {

@@ -9,9 +9,7 @@ namespace holdfast::test {
 using namespace holdfast::core;
 
 template <class Answer>
-void FakeStore::submit(const char* what,
-                       std::function<Answer()> execute,
-                       StoreDone<Answer> done) {
+void FakeStore::submit(const char* what, std::function<Answer()> execute, StoreDone<Answer> done) {
     ++calls[what];
     Fate fate = usual;
     if (!fates.empty()) {
@@ -175,12 +173,10 @@ void FakeStore::inspect(const LockName& name,
         std::move(done));
 }
 
-void FakeStore::list(std::string_view,
-                     std::string_view,
-                     std::size_t,
-                     Milliseconds,
-                     StoreDone<LockPage> done) {
-    submit<LockPage>("list", [] { return LockPage{}; }, std::move(done));
+void FakeStore::list(
+    std::string_view, std::string_view, std::size_t, Milliseconds, StoreDone<LockPage> done) {
+    submit<LockPage>(
+        "list", [] { return LockPage{}; }, std::move(done));
 }
 
 }  // namespace holdfast::test

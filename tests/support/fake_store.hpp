@@ -47,9 +47,9 @@ public:
     void take_by_other(const std::string& name, core::Duration for_how_long);
     void free(const std::string& name) { records[name].held = false; }
 
-    std::map<std::string, int> calls;           // by operation
-    std::vector<std::size_t> renew_sizes;       // commands in each renew
-    std::vector<std::string> acquired_by;       // owners, in the order of the grants
+    std::map<std::string, int> calls;      // by operation
+    std::vector<std::size_t> renew_sizes;  // commands in each renew
+    std::vector<std::string> acquired_by;  // owners, in the order of the grants
 
     void acquire(const core::AcquireCommand& command,
                  core::StoreDone<core::AcquireAnswer> done) override;

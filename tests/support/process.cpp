@@ -1,20 +1,19 @@
 #include "support/process.hpp"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
 namespace holdfast::test {
 
@@ -57,7 +56,9 @@ Process::~Process() {
     }
 }
 
-void Process::signal(int number) const { kill(pid_, number); }
+void Process::signal(int number) const {
+    kill(pid_, number);
+}
 
 void Process::stop() const {
     signal(SIGSTOP);
@@ -65,7 +66,9 @@ void Process::stop() const {
     waitid(P_PID, static_cast<id_t>(pid_), &info, WSTOPPED | WNOWAIT);
 }
 
-void Process::resume() const { signal(SIGCONT); }
+void Process::resume() const {
+    signal(SIGCONT);
+}
 
 void Process::kill_and_wait() {
     signal(SIGKILL);
@@ -89,7 +92,9 @@ void Process::reap(bool block) {
     }
 }
 
-void pause_briefly() { std::this_thread::sleep_for(std::chrono::milliseconds{2}); }
+void pause_briefly() {
+    std::this_thread::sleep_for(std::chrono::milliseconds{2});
+}
 
 TempDir::TempDir() {
     path_ = (std::filesystem::temp_directory_path() / "hf-test-XXXXXX").string();

@@ -2,12 +2,11 @@
 
 // A child process of a test: ended by its destructor, and by the kernel if the test dies.
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <map>
 #include <optional>
 #include <string>
+#include <sys/types.h>
 #include <vector>
 
 namespace holdfast::test {

@@ -2,9 +2,8 @@
 
 #include <hiredis/hiredis.h>
 
-#include <sys/time.h>
-
 #include <stdexcept>
+#include <sys/time.h>
 
 namespace holdfast::test {
 namespace {

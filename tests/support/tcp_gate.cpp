@@ -14,8 +14,8 @@ namespace holdfast::test {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-// One connection through the gate. All on the gate's thread; writes are blocking, for they are small
-// and to this machine.
+// One connection through the gate. All on the gate's thread; writes are blocking, for they are
+// small and to this machine.
 class TcpGate::Link : public std::enable_shared_from_this<TcpGate::Link> {
 public:
     Link(TcpGate& gate, tcp::socket client)
@@ -23,9 +23,9 @@ public:
 
     void start() {
         boost::system::error_code error;
-        server_.connect({asio::ip::address_v4::loopback(),
-                         static_cast<unsigned short>(gate_.upstream_port_)},
-                        error);
+        server_.connect(
+            {asio::ip::address_v4::loopback(), static_cast<unsigned short>(gate_.upstream_port_)},
+            error);
         client_.set_option(tcp::no_delay{true}, error);
         if (!server_.is_open() || error) {
             close();
@@ -67,18 +67,18 @@ private:
     }
 
     void read_reply() {
-        server_.async_read_some(asio::buffer(from_server_),
-                                [self = shared_from_this()](auto error, std::size_t bytes) {
-                                    if (error) {
-                                        self->close();
-                                        return;
-                                    }
-                                    if (!self->gate_.drop_replies_) {
-                                        self->held_replies_.append(self->from_server_.data(), bytes);
-                                    }
-                                    self->let_go();
-                                    self->read_reply();
-                                });
+        server_.async_read_some(
+            asio::buffer(from_server_), [self = shared_from_this()](auto error, std::size_t bytes) {
+                if (error) {
+                    self->close();
+                    return;
+                }
+                if (!self->gate_.drop_replies_) {
+                    self->held_replies_.append(self->from_server_.data(), bytes);
+                }
+                self->let_go();
+                self->read_reply();
+            });
     }
 
     void pass_replies(std::string bytes) {

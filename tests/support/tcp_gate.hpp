@@ -23,11 +23,11 @@ public:
 
     int port() const { return port_; }
 
-    void cut();                 // resets all connections; new ones may come
-    void refuse(bool on);       // closes new connections at once
-    void hold_requests(bool on);   // bytes to the server wait; off lets them go
-    void hold_replies(bool on);    // bytes from the server wait; off lets them go
-    void drop_replies(bool on);    // bytes from the server are lost
+    void cut();                   // resets all connections; new ones may come
+    void refuse(bool on);         // closes new connections at once
+    void hold_requests(bool on);  // bytes to the server wait; off lets them go
+    void hold_replies(bool on);   // bytes from the server wait; off lets them go
+    void drop_replies(bool on);   // bytes from the server are lost
     // Each connection is reset after so many bytes of replies; empty: never.
     void cut_after(std::optional<std::size_t> reply_bytes);
     void byte_by_byte(bool on);  // replies are passed on one byte at a time

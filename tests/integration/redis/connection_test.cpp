@@ -2,10 +2,9 @@
 #include "support/redis_process.hpp"
 #include "support/tcp_gate.hpp"
 
-#include <gtest/gtest.h>
-
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
+#include <gtest/gtest.h>
 
 #include <functional>
 #include <memory>
@@ -134,7 +133,8 @@ TEST(Connection, AWrongPasswordIsSaidButNotShown) {
         Settings settings = tcp(redis.port());
         settings.password = password;
         Loop loop{settings};
-        ASSERT_TRUE(loop.run_until([&] { return loop.pool().status().connections.failed_connects > 1; }));
+        ASSERT_TRUE(
+            loop.run_until([&] { return loop.pool().status().connections.failed_connects > 1; }));
         const std::string error = loop.pool().status().last_error;
         EXPECT_TRUE(error.starts_with("WRONGPASS") || error.starts_with("NOAUTH")) << error;
         EXPECT_EQ(error.find("s3cret"), std::string::npos);
@@ -162,7 +162,8 @@ TEST(Connection, CutAtAnyByteEveryCommandIsAnsweredOnce) {
         }
         ASSERT_TRUE(loop.run_until([&] {
             return answers[0]->count + answers[1]->count + answers[2]->count >= 3;
-        })) << "cut after " << cut;
+        })) << "cut after "
+            << cut;
         for (const auto& answer : answers) {
             EXPECT_EQ(answer->count, 1);
             EXPECT_TRUE(answer->text == "0123456789" || answer->unknown || answer->refused);

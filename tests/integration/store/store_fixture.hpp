@@ -60,7 +60,8 @@ public:
                                                    std::chrono::milliseconds ttl = 10s,
                                                    std::chrono::milliseconds timeout = 1s) {
         return call<core::AcquireAnswer>([&](auto done) {
-            store.acquire({lock(name), id(holder), {ttl}, "owner", "meta", timeout}, std::move(done));
+            store.acquire({lock(name), id(holder), {ttl}, "owner", "meta", timeout},
+                          std::move(done));
         });
     }
     // The token of a grant that cannot fail.
@@ -85,8 +86,9 @@ public:
                             core::FencingToken token,
                             std::chrono::milliseconds ttl = 10s) {
         const core::RenewCommand command{lease(name, holder, token), {ttl}};
-        const auto answers = call<std::vector<core::RenewAnswer>>(
-            [&](auto done) { store.renew(std::span{&command, 1}, 1s, std::move(done)); });
+        const auto answers = call<std::vector<core::RenewAnswer>>([&](auto done) {
+            store.renew(std::span{&command, 1}, 1s, std::move(done));
+        });
         EXPECT_TRUE(answers) << answers.error().message;
         return answers ? answers->front() : core::RenewAnswer{};
     }

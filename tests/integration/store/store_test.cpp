@@ -262,7 +262,8 @@ TEST_F(StoreTest, ListsWhatIsHeldByPrefix) {
 }
 
 TEST_F(StoreTest, TakesAnyName) {
-    const std::string names[] = {"}x", "{}a", "a{b}c", "{", "*", "日本", "a b", std::string(512, 'n')};
+    const std::string names[] = {
+        "}x", "{}a", "a{b}c", "{", "*", "日本", "a b", std::string(512, 'n')};
     for (const std::string& name : names) {
         const FencingToken token = side_.grant(name, 'x');
         EXPECT_EQ((*side_.inspect(name))->newest, token);

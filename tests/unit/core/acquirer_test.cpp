@@ -45,7 +45,8 @@ TEST_F(AcquirerTest, WaitersAreServedInOrderOfArrival) {
     }
     store_.deliver();
     for (int next = 0; next < 3; ++next) {
-        const Lease lease = next == 0 ? held.lease : (**answers[static_cast<std::size_t>(next) - 1])->lease;
+        const Lease lease =
+            next == 0 ? held.lease : (**answers[static_cast<std::size_t>(next) - 1])->lease;
         manager_.release(lease, kNever, [](auto) {});
         store_.deliver();
         ASSERT_TRUE(*answers[static_cast<std::size_t>(next)]) << next;

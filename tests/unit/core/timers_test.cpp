@@ -69,7 +69,10 @@ TEST_F(Timers, CancelledAndDestroyedOnesDoNotFire) {
     Timer a{queue_};
     a.set(clock_.now(), [&] { fired_.push_back(1); });
     a.cancel();
-    { Timer b{queue_}; b.set(clock_.now(), [&] { fired_.push_back(2); }); }
+    {
+        Timer b{queue_};
+        b.set(clock_.now(), [&] { fired_.push_back(2); });
+    }
     queue_.fire(clock_.now());
     EXPECT_TRUE(fired_.empty());
 }
@@ -77,7 +80,10 @@ TEST_F(Timers, CancelledAndDestroyedOnesDoNotFire) {
 TEST_F(Timers, MayDestroyThemselvesAndCancelOthers) {
     auto a = std::make_unique<Timer>(queue_);
     Timer b{queue_};
-    a->set(clock_.now(), [&] { a.reset(); b.cancel(); });
+    a->set(clock_.now(), [&] {
+        a.reset();
+        b.cancel();
+    });
     b.set(clock_.now() + Duration{1}, [&] { fired_.push_back(2); });
     clock_.advance(Milliseconds{1});
     queue_.fire(clock_.now());
@@ -87,7 +93,10 @@ TEST_F(Timers, MayDestroyThemselvesAndCancelOthers) {
 TEST_F(Timers, OneThatSetsItselfForThePastDoesNotBlockTheLoop) {
     Timer a{queue_};
     int runs = 0;
-    std::function<void()> again = [&] { ++runs; a.set(clock_.now(), [&] { again(); }); };
+    std::function<void()> again = [&] {
+        ++runs;
+        a.set(clock_.now(), [&] { again(); });
+    };
     a.set(clock_.now(), [&] { again(); });
     queue_.fire(clock_.now());
     EXPECT_EQ(runs, 1);

@@ -1,7 +1,8 @@
+#include "core/types.hpp"
+
 #include "core/holder_ids.hpp"
 #include "core/lease_id.hpp"
 #include "core/limits.hpp"
-#include "core/types.hpp"
 
 #include <gtest/gtest.h>
 
@@ -66,7 +67,8 @@ TEST(LeaseId, NoticesEveryMangledOrMissingCharacter) {
         EXPECT_FALSE(decode_lease_id(mangled)) << "character " << i;
         EXPECT_FALSE(decode_lease_id(id.substr(0, i))) << "cut to " << i;
     }
-    for (const std::string& bad : {std::string{}, std::string{"x"}, std::string(100'000, 'A'), id + id}) {
+    for (const std::string& bad :
+         {std::string{}, std::string{"x"}, std::string(100'000, 'A'), id + id}) {
         const auto decoded = decode_lease_id(bad);
         ASSERT_FALSE(decoded);
         EXPECT_EQ(decoded.error().field, "lease_id");

@@ -223,15 +223,26 @@ TEST(Value, TheWrongTypeGivesTheEmptyValue) {
 }
 
 TEST(ErrorClass, KnowsWhatWasNotExecuted) {
-    for (const char* error : {"NOSCRIPT No matching script", "MOVED 1 h:1", "ASK 1 h:1", "TRYAGAIN x",
-                              "CLUSTERDOWN x", "LOADING x", "MASTERDOWN x", "READONLY x",
-                              "NOREPLICAS x", "MISCONF x", "OOM command not allowed", "BUSY x",
-                              "NOAUTH x", "NOPERM x", "CROSSSLOT x",
+    for (const char* error : {"NOSCRIPT No matching script",
+                              "MOVED 1 h:1",
+                              "ASK 1 h:1",
+                              "TRYAGAIN x",
+                              "CLUSTERDOWN x",
+                              "LOADING x",
+                              "MASTERDOWN x",
+                              "READONLY x",
+                              "NOREPLICAS x",
+                              "MISCONF x",
+                              "OOM command not allowed",
+                              "BUSY x",
+                              "NOAUTH x",
+                              "NOPERM x",
+                              "CROSSSLOT x",
                               "ERR max number of clients reached"}) {
         EXPECT_TRUE(definitely_not_executed(error)) << error;
     }
-    for (const char* error : {"UNBLOCKED x", "EXECABORT x", "ERR user_script:3: oops", "WRONGTYPE x",
-                              "LOADINGX", ""}) {
+    for (const char* error :
+         {"UNBLOCKED x", "EXECABORT x", "ERR user_script:3: oops", "WRONGTYPE x", "LOADINGX", ""}) {
         EXPECT_FALSE(definitely_not_executed(error)) << error;
     }
 }
@@ -252,10 +263,19 @@ TEST(Url, Forms) {
 }
 
 TEST(Url, MistakesAreNamedWithoutThePassword) {
-    for (const std::string bad : {"", "h:6379", "redis://", "redis://user@h", "redis://h/x",
-                                  "redis://h:99999", "redis://:s3cret@h/-1", "rediss://:s3cret@h",
-                                  "redis+sentinel://h/m", "http://h", "unix://relative",
-                                  "unix:///p?x=1", "redis://:s3cret@h:port"}) {
+    for (const std::string bad : {"",
+                                  "h:6379",
+                                  "redis://",
+                                  "redis://user@h",
+                                  "redis://h/x",
+                                  "redis://h:99999",
+                                  "redis://:s3cret@h/-1",
+                                  "rediss://:s3cret@h",
+                                  "redis+sentinel://h/m",
+                                  "http://h",
+                                  "unix://relative",
+                                  "unix:///p?x=1",
+                                  "redis://:s3cret@h:port"}) {
         const auto parsed = parse_url(bad);
         ASSERT_FALSE(parsed) << bad;
         EXPECT_EQ(parsed.error().find("s3cret"), std::string::npos);

@@ -1,0 +1,137 @@
+#include "daemon/config.hpp"
+
+#include "daemon/durations.hpp"
+#include "daemon/settings_table.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace holdfast::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+
+const std::string kExample = std::string{HOLDFAST_SOURCE_DIR} + "/config/holdfast.toml";
+
+Settings settings_of(const std::vector<std::string>& arguments,
+                     const Environment& environment = {}) {
+    auto configured = configure(arguments, environment);
+    const auto* exit = std::get_if<Exit>(&configured);
+    EXPECT_EQ(exit, nullptr) << (exit != nullptr ? exit->text : "");
+    return exit == nullptr ? std::get<Settings>(configured) : Settings{};
+}
+
+Exit exit_of(const std::vector<std::string>& arguments, const Environment& environment = {}) {
+    auto configured = configure(arguments, environment);
+    EXPECT_TRUE(std::holds_alternative<Exit>(configured));
+    return std::holds_alternative<Exit>(configured) ? std::get<Exit>(configured) : Exit{};
+}
+
+TEST(Durations, ParseAndFormat) {
+    EXPECT_EQ(parse_duration("500ms"), 500ms);
+    EXPECT_EQ(parse_duration("1m30s"), 90s);
+    EXPECT_EQ(parse_duration("24h"), 24h);
+    EXPECT_EQ(parse_duration("0s"), 0ms);
+    for (const char* bad :
+         {"", "10", "s", "1x", "-1s", "1 s", "1.5s", "99999999999s", "4000000000h"}) {
+        EXPECT_FALSE(parse_duration(bad)) << bad;
+    }
+    for (const auto value : {0ms, 1ms, 1500ms, 90'000ms, 86'400'000ms, 3'661'001ms}) {
+        EXPECT_EQ(parse_duration(format_duration(value)), value);
+    }
+}
+
+TEST(Config, TheExampleFileHoldsEverySettingWithItsDefault) {
+    EXPECT_EQ(print_config(settings_of({"--config", kExample})), print_config(Settings{}));
+    const std::string text = print_config(Settings{});
+    const Exit printed = exit_of({"--config", kExample, "--print-config"});
+    EXPECT_EQ(printed.code, ExitCode::ok);
+    EXPECT_EQ(printed.text, text);
+    for (const Setting& setting : make_settings_table()) {
+        EXPECT_NE(text.find(setting.help), std::string::npos) << setting.path;
+    }
+}
+
+TEST(Config, FlagBeatsEnvironmentBeatsFileBeatsDefault) {
+    const Environment environment{{"HOLDFAST_LOG_LEVEL", "warn"}, {"HOLDFAST_DRAIN_TIMEOUT", "3s"}};
+    const Settings settings =
+        settings_of({"--config", kExample, "--log-level", "debug"}, environment);
+    EXPECT_EQ(settings.log.level, "debug");
+    EXPECT_EQ(settings.drain.timeout, 3s);
+    EXPECT_EQ(settings.log.format, "text");
+    EXPECT_EQ(settings_of({}, {{"HOLDFAST_CONFIG", kExample}}).log.level, "info");
+}
+
+TEST(Config, EverySettingCanBeSetByTheEnvironment) {
+    const Environment environment{{"HOLDFAST_LISTEN_GRPC", "0.0.0.0:1,unix:/run/x"},
+                                  {"HOLDFAST_STORE_URL", "redis://h:1/2"},
+                                  {"HOLDFAST_STORE_USERNAME", "u"},
+                                  {"HOLDFAST_STORE_PASSWORD", "p"},
+                                  {"HOLDFAST_STORE_PREFIX", "x:"},
+                                  {"HOLDFAST_STORE_FAIL_FAST", "true"},
+                                  {"HOLDFAST_STORE_CONNECTIONS", "7"},
+                                  {"HOLDFAST_LIMITS_MAX_TTL", "1m"}};
+    const Settings settings = settings_of({}, environment);
+    EXPECT_EQ(settings.listen.grpc, (std::vector<std::string>{"0.0.0.0:1", "unix:/run/x"}));
+    EXPECT_EQ(settings.store.username, "u");
+    EXPECT_EQ(settings.store.prefix, "x:");
+    EXPECT_TRUE(settings.store.fail_fast);
+    EXPECT_EQ(settings.store.connections, 7U);
+    EXPECT_EQ(settings.limits.max_ttl.value, 60s);
+}
+
+TEST(Config, SeveralListenAddresses) {
+    const Settings settings = settings_of({"--listen", "[::1]:1", "--listen", "unix:/x"});
+    EXPECT_EQ(settings.listen.grpc, (std::vector<std::string>{"[::1]:1", "unix:/x"}));
+}
+
+TEST(Config, EveryMistakeIsReported) {
+    const Exit exit = exit_of({"--log-level", "loud", "--listen", "nowhere"},
+                              {{"HOLDFAST_LIMITS_MIN_TTL", "1ms"},
+                               {"HOLDFAST_STORE_COMMAND_TIMEOUT", "5s"},
+                               {"HOLDFAST_STORE_CONNECTIONS", "0"},
+                               {"HOLDFAST_NO_SUCH", "1"}});
+    EXPECT_EQ(exit.code, ExitCode::usage);
+    for (const char* expected : {"log.level",
+                                 "listen.grpc",
+                                 "limits.min_ttl",
+                                 "between 100ms and 1h",
+                                 "store.command_timeout",
+                                 "store.connections",
+                                 "HOLDFAST_NO_SUCH"}) {
+        EXPECT_NE(exit.text.find(expected), std::string::npos) << expected << "\n" << exit.text;
+    }
+}
+
+TEST(Config, WhatIsWrongTogether) {
+    EXPECT_NE(exit_of({}, {{"HOLDFAST_LIMITS_MIN_TTL", "20s"}}).text.find("in this order"),
+              std::string::npos);
+    EXPECT_NE(exit_of({}, {{"HOLDFAST_STORE_PASSWORD", "a"}, {"HOLDFAST_STORE_PASSWORD_FILE", "b"}})
+                  .text.find("both set"),
+              std::string::npos);
+    EXPECT_EQ(exit_of({}, {{"HOLDFAST_STORE_USERNAME", "u"}}).code, ExitCode::usage);
+    EXPECT_EQ(exit_of({}, {{"HOLDFAST_STORE_PREFIX", ""}}).code, ExitCode::usage);
+}
+
+TEST(Config, SecretsAreNotShown) {
+    const Environment environment{{"HOLDFAST_STORE_URL", "redis://u:s3cret@h:1/0"}};
+    EXPECT_EQ(exit_of({"--print-config"}, environment).text.find("s3cret"), std::string::npos);
+    EXPECT_EQ(
+        exit_of({"--print-config"}, {{"HOLDFAST_STORE_PASSWORD", "s3cret"}}).text.find("s3cret"),
+        std::string::npos);
+    const Exit bad = exit_of({"--store", "redis://u:s3cret@h:x"});
+    EXPECT_EQ(bad.text.find("s3cret"), std::string::npos) << bad.text;
+    EXPECT_EQ(mask_url("redis://u:s3c@ret@h:1"), "redis://u:***@h:1");
+    EXPECT_EQ(mask_url("redis://h:1/0"), "redis://h:1/0");
+    EXPECT_EQ(mask_url("unix:///p@th:x"), "unix:///p@th:x");
+}
+
+TEST(Config, CheckConfigOnlyChecks) {
+    const Exit exit = exit_of({"--config", kExample, "--check-config"});
+    EXPECT_EQ(exit.code, ExitCode::ok);
+}
+
+}  // namespace
+}  // namespace holdfast::daemon

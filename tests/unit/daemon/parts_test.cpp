@@ -1,0 +1,55 @@
+#include "daemon/logging.hpp"
+#include "daemon/readiness.hpp"
+#include "support/manual_clock.hpp"
+
+#include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+
+#include <algorithm>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace holdfast::daemon {
+namespace {
+
+TEST(Readiness, IsReadyWhenEveryShardsStoreAnswers) {
+    std::vector<std::string> heard;
+    Readiness readiness{2, [&](const std::string& trouble) { heard.push_back(trouble); }};
+    readiness.report(0, "");
+    EXPECT_FALSE(readiness.wait_ready(std::chrono::milliseconds{0}));
+    readiness.report(1, "");
+    EXPECT_TRUE(readiness.wait_ready(std::chrono::milliseconds{0}));
+    readiness.report(1, "");
+    readiness.report(0, "gone");
+    readiness.report(0, "");
+    readiness.drain();
+    readiness.report(1, "gone");
+    EXPECT_EQ(heard, (std::vector<std::string>{"", "store: gone", "", "draining"}));
+}
+
+TEST(LogObserver, SaysLittleWhenMuchHappens) {
+    std::ostringstream text;
+    const auto logger = std::make_shared<spdlog::logger>(
+        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text));
+    logger->set_pattern("%v");
+    test::ManualClock clock;
+    LogObserver observer{logger, clock};
+    const core::Lease lease{*core::LockName::parse("a"), {}, {7}, core::Mode::exclusive};
+    for (int i = 0; i < 1000; ++i) {
+        observer.lease_lost(lease, core::LossCause::deadline);
+    }
+    const auto lines = [&] {
+        const std::string all = text.str();
+        return std::count(all.begin(), all.end(), '\n');
+    };
+    EXPECT_EQ(lines(), LogObserver::kPerSecond);
+    clock.advance(std::chrono::seconds{1});
+    observer.lease_lost(lease, core::LossCause::taken);
+    EXPECT_EQ(lines(), LogObserver::kPerSecond + 1);
+    EXPECT_NE(text.str().find("left_out=990"), std::string::npos);
+    EXPECT_NE(text.str().find("lock=\"a\" token=7"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace holdfast::daemon
