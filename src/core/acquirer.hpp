@@ -14,10 +14,10 @@
 //   resting   until the holder's expiry, the safety poll, or freed() -> trying
 //
 // An attempt ends exactly once: granted, refused, or cancelled by its caller. If it ends without a
-// grant while a sending of its acquire may still have an effect, the reaper takes over. If its
-// caller goes away while its acquire is under way, it stays as a ghost until the answer, and a
-// grant is cancelled. A grant whose deadline has passed by the time its answer is read (a paused
-// process, a slow store) is no grant: the same id is sent again, which renews it.
+// grant while a sending of its acquire may still have an effect, the reaper takes over. If its caller
+// goes away while its acquire is under way, it stays as a ghost until the answer, and a grant is
+// cancelled. A grant whose deadline has passed by the time its answer is read (a paused process, a
+// slow store) is no grant: the same id is sent again, which renews it.
 //
 // Fairness between daemons is by polling for now; tickets and hand-on come with the waiting issue.
 
@@ -72,8 +72,8 @@ public:
     Acquirer(const Clock&, TimerQueue&, LockStore&, Reaper&, Observer&, Options);
     ~Acquirer();
 
-    // `done` is called once, possibly before acquire() returns (a full queue). It must not call
-    // back into this object.
+    // `done` is called once, possibly before acquire() returns (a full queue). It must not call back
+    // into this object.
     Ticket acquire(AcquireRequest request, Done<Grant> done);
     // The caller has gone: its `done` is dropped, its place given up. Does nothing if it has ended.
     void cancel(Ticket ticket);

@@ -5,8 +5,7 @@
 //
 // Each answer is either the store's word or a StoreError that says how much is known:
 //   not_executed  certainly not done, and never will be; the caller may try again at once
-//   unknown       perhaps done, perhaps done later (until the command's own not_after), perhaps
-//   never
+//   unknown       perhaps done, perhaps done later (until the command's own not_after), perhaps never
 // The port never sends a command twice when its first sending may have been executed; who wants to
 // know more asks again with the same holder id, which every operation treats as the same request.
 
@@ -108,8 +107,8 @@ public:
     virtual ~LockStore() = default;
 
     // Grants the lock to `holder` if nobody has it, with a token above every earlier one. Asked
-    // again with the holder that has it: the same token, and the expiry anew. The views in
-    // `command` are needed only during the call.
+    // again with the holder that has it: the same token, and the expiry anew. The views in `command`
+    // are needed only during the call.
     virtual void acquire(const AcquireCommand& command, StoreDone<AcquireAnswer> done) = 0;
 
     // Ends the lease if (holder, token) has it, and closes the holder id. Safe to repeat.
@@ -117,15 +116,15 @@ public:
                          Milliseconds timeout,
                          StoreDone<ReleaseAnswer> done) = 0;
 
-    // Ends whatever lease `holder` has, with any token, and closes the holder id, so that an
-    // acquire that is still under way does nothing. Safe to repeat.
+    // Ends whatever lease `holder` has, with any token, and closes the holder id, so that an acquire
+    // that is still under way does nothing. Safe to repeat.
     virtual void cancel(const LockName& name,
                         HolderId holder,
                         Milliseconds timeout,
                         StoreDone<std::monostate> done) = 0;
 
-    // Replaces the expiry of each lease that (holder, token) still has; never revives one. One
-    // answer per command, in order. At most kMaxRenewals commands.
+    // Replaces the expiry of each lease that (holder, token) still has; never revives one. One answer
+    // per command, in order. At most kMaxRenewals commands.
     static constexpr std::size_t kMaxRenewals = 128;
     virtual void renew(std::span<const RenewCommand> commands,
                        Milliseconds timeout,
@@ -136,8 +135,8 @@ public:
                          Milliseconds timeout,
                          StoreDone<std::optional<LockState>> done) = 0;
 
-    // Held locks whose names begin with `prefix`, a page of about `limit` at a time; `from` is
-    // empty or the last page's `next`. A lock that is held all the while appears at least once.
+    // Held locks whose names begin with `prefix`, a page of about `limit` at a time; `from` is empty
+    // or the last page's `next`. A lock that is held all the while appears at least once.
     virtual void list(std::string_view prefix,
                       std::string_view from,
                       std::size_t limit,

@@ -1,15 +1,13 @@
 #pragma once
 
-// LockStore on one writable Redis: the standalone adapter. One key per lock, every change one
-// script (lua/, where the record and the rules are described), every script's reply carries Redis'
-// TIME.
+// LockStore on one writable Redis: the standalone adapter. One key per lock, every change one script
+// (lua/, where the record and the rules are described), every script's reply carries Redis' TIME.
 //
 // Two things are learnt from the replies and go into later commands:
 //   the offset of Redis' clock to ours, so that an acquire can say in Redis' time until when it may
 //     still be executed; a wrong guess (the first, or after a step) is refused, corrected and sent
 //     once more, which is safe since a refused one did nothing
-//   the floor: the highest token ever seen, so that tokens go up even if Redis forgets and its
-//   clock
+//   the floor: the highest token ever seen, so that tokens go up even if Redis forgets and its clock
 //     goes back
 
 #include "core/lock_store.hpp"

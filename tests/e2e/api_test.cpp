@@ -197,8 +197,7 @@ TEST_F(Api, BadNames) {
         expect_invalid(client_.acquire(name), "name");
         expect_invalid(client_.get(name), "name");
     }
-    // proto3 strings are UTF-8; a client library refuses to send others, or gRPC refuses the
-    // message.
+    // proto3 strings are UTF-8; a client library refuses to send others, or gRPC refuses the message.
     EXPECT_FALSE(client_.acquire(std::string{"\xff\xfe"}).ok());
 }
 
