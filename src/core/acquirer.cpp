@@ -131,9 +131,14 @@ void Acquirer::try_head(Contest& contest) {
     head.sent_at = clock_.now();
     const AcquireRequest& request = head.request;
     const Milliseconds timeout = std::min(options_.command_timeout, request.ttl.value);
-    store_.acquire(
-        {request.name, *request.holder, request.ttl, request.owner, request.metadata, timeout},
-        [this, &contest](auto answer) { on_answer(contest, std::move(answer)); });
+    store_.acquire({request.name,
+                    *request.holder,
+                    request.call,
+                    request.ttl,
+                    request.owner,
+                    request.metadata,
+                    timeout},
+                   [this, &contest](auto answer) { on_answer(contest, std::move(answer)); });
 }
 
 void Acquirer::on_answer(Contest& contest, StoreResult<AcquireAnswer> answer) {
@@ -151,7 +156,7 @@ void Acquirer::on_answer(Contest& contest, StoreResult<AcquireAnswer> answer) {
     } else if (auto* busy = std::get_if<Busy>(&*answer)) {
         on_busy(contest, std::move(busy->holder));
     } else {
-        head.lingering = false;  // the holder id is closed: no copy can have an effect
+        head.lingering = false;  // closed: no copy can have an effect
         end(head,
             fail(Reason::lease_lost,
                  "the lease of this request_id has ended already; use a new request_id for a new "
@@ -162,8 +167,10 @@ void Acquirer::on_answer(Contest& contest, StoreResult<AcquireAnswer> answer) {
 
 void Acquirer::on_granted(Contest& contest, FencingToken token) {
     Attempt& head = *contest.head;
-    const Grant grant{
-        {head.request.name, *head.request.holder, token}, head.request.ttl, head.sent_at};
+    const Grant grant{{head.request.name, *head.request.holder, token},
+                      head.request.call,
+                      head.request.ttl,
+                      head.sent_at};
     if (!head.done) {
         head.lingering = true;
         end(head, fail(Reason::cancelled, "the caller has gone"));
@@ -291,6 +298,33 @@ void Acquirer::cancel(Ticket ticket) {
     }
 }
 
+void Acquirer::claim_again(AcquireRequest request, Done<Grant> done) {
+    const auto asked = std::make_shared<AcquireRequest>(std::move(request));
+    const Instant sent_at = clock_.now();
+    const Milliseconds timeout = std::min(options_.command_timeout, asked->ttl.value);
+    store_.acquire(
+        {asked->name,
+         *asked->holder,
+         asked->call,
+         asked->ttl,
+         asked->owner,
+         asked->metadata,
+         timeout},
+        [this, asked, sent_at, done = std::move(done)](StoreResult<AcquireAnswer> answer) mutable {
+            const auto* granted = answer ? std::get_if<Granted>(&*answer) : nullptr;
+            const Grant grant{
+                {asked->name, *asked->holder, granted != nullptr ? granted->token : FencingToken{}},
+                asked->call,
+                asked->ttl,
+                sent_at};
+            if (granted != nullptr && clock_.now() < grant.deadline()) {
+                done(grant);
+            } else {
+                acquire(std::move(*asked), std::move(done));
+            }
+        });
+}
+
 void Acquirer::freed(const LockName& name) {
     const auto found = contests_.find(name.text());
     if (found == contests_.end()) {
@@ -339,10 +373,12 @@ void Acquirer::end(Attempt& attempt, Result<Grant> result) {
         if (attempt.unknown) {
             observer_.outcome_unknown(attempt.request.name);
         }
-        reaper_.cancel({attempt.request.name,
-                        *attempt.request.holder,
-                        attempt.request.ttl,
-                        attempt.quiet_after});
+        reaper_.take({attempt.request.name,
+                      *attempt.request.holder,
+                      attempt.request.call,
+                      FencingToken{},
+                      attempt.request.ttl,
+                      attempt.quiet_after});
     }
     const auto node = attempts_.extract(attempt.ticket);
     if (node.mapped()->done) {

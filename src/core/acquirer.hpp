@@ -39,6 +39,7 @@ namespace holdfast::core {
 struct AcquireRequest {
     LockName name;
     std::optional<HolderId> holder;  // from the request_id; empty: the manager draws one
+    HolderId call{};                 // drawn by the manager, new for each call
     Ttl ttl;
     Milliseconds wait{0};      // 0: try once
     Milliseconds max_hold{0};  // above 0: the watchdog renews for so long
@@ -50,6 +51,7 @@ struct AcquireRequest {
 
 struct Grant {
     Lease lease;
+    HolderId call{};  // the acquire that it answers
     Ttl ttl;
     Instant sent_at{};  // when the command that obtained or renewed it left
     Instant deadline() const { return sent_at + ttl.value; }
@@ -75,6 +77,9 @@ public:
     // `done` is called once, possibly before acquire() returns (a full queue). It must not call back
     // into this object.
     Ticket acquire(AcquireRequest request, Done<Grant> done);
+    // Sends the acquire of a lease that its holder has, past all who wait: a retry with the request_id
+    // of a lease that stands. Joins the others if it stands no longer.
+    void claim_again(AcquireRequest request, Done<Grant> done);
     // The caller has gone: its `done` is dropped, its place given up. Does nothing if it has ended.
     void cancel(Ticket ticket);
     // The lock has probably become free: whoever waits for it here may try at once.

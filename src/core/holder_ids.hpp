@@ -5,6 +5,9 @@
 // store's closed ids stop a late duplicate of either kind, and the store never sees the secret
 // itself. (The design keeps the request_id in the record instead; this does the same with one field
 // less. A guessable request_id makes a guessable lease in both.)
+//
+// Every acquire also has a call id, new for each call: two calls with one request_id share a holder id,
+// and cleaning up behind the one must not end what the other was told.
 
 #include "core/types.hpp"
 

@@ -19,6 +19,7 @@ struct HeldLease : HeapPlace {
     explicit HeldLease(Lease granted) : lease(std::move(granted)) {}
 
     Lease lease;
+    HolderId call{};  // the last acquire that was granted it
     Ttl ttl{};
     Instant deadline{};         // the last one told to anybody
     Instant renew_at = kNever;  // kNever: not watched (any more)
@@ -37,6 +38,7 @@ public:
     // nullptr unless this very lease (holder and token) is here.
     HeldLease* find(const Lease& lease);
     void remove(HeldLease& held);
+    bool contains(HolderId holder) const { return leases_.contains(holder); }
 
     // To be called after a change of deadline, renew_at or renewing.
     void moved(HeldLease& held) { heap_.update(held); }

@@ -72,18 +72,24 @@ LockManager::LockManager(const Clock& clock,
 
 LockManager::Ticket LockManager::acquire(AcquireRequest request, Done<Grant> done) {
     const Milliseconds max_hold = request.max_hold;
+    const bool is_retry = request.holder && watchdog_.holds(*request.holder);
+    request.call = ids_.next();
     if (!request.holder) {
-        request.holder = ids_.next();
+        request.holder = request.call;
     }
-    return acquirer_.acquire(
-        std::move(request), [this, max_hold, done = std::move(done)](Result<Grant> grant) mutable {
-            if (grant) {
-                const Instant watch_until =
-                    max_hold > Milliseconds{0} ? grant->sent_at + max_hold : kNever;
-                watchdog_.granted(grant->lease, grant->ttl, grant->sent_at, watch_until);
-            }
-            done(std::move(grant));
-        });
+    Done<Grant> watched = [this, max_hold, done = std::move(done)](Result<Grant> grant) mutable {
+        if (grant) {
+            const Instant watch_until =
+                max_hold > Milliseconds{0} ? grant->sent_at + max_hold : kNever;
+            watchdog_.granted(grant->lease, grant->call, grant->ttl, grant->sent_at, watch_until);
+        }
+        done(std::move(grant));
+    };
+    if (is_retry) {
+        acquirer_.claim_again(std::move(request), std::move(watched));
+        return 0;
+    }
+    return acquirer_.acquire(std::move(request), std::move(watched));
 }
 
 void LockManager::cancel_acquire(Ticket ticket) {
@@ -91,8 +97,13 @@ void LockManager::cancel_acquire(Ticket ticket) {
 }
 
 void LockManager::abandon(const Grant& grant) {
-    watchdog_.forget(grant.lease);
-    reaper_.cancel({grant.lease.name, grant.lease.holder, grant.ttl, clock_.now()});
+    watchdog_.forget(grant.lease, grant.call);
+    reaper_.take({grant.lease.name,
+                  grant.lease.holder,
+                  grant.call,
+                  FencingToken{},
+                  grant.ttl,
+                  clock_.now()});
     acquirer_.freed(grant.lease.name);
 }
 
@@ -113,7 +124,12 @@ void LockManager::release(Lease lease, Instant call_deadline, Done<Released> don
         },
         [this, lease, done = std::move(done)](Result<ReleaseAnswer> answer, Instant) mutable {
             if (!answer && answer.error().reason == Reason::outcome_unknown) {
-                reaper_.cancel({lease.name, lease.holder, options_.max_ttl, clock_.now()});
+                reaper_.take({lease.name,
+                              lease.holder,
+                              HolderId{},
+                              lease.token,
+                              options_.max_ttl,
+                              clock_.now()});
             }
             acquirer_.freed(lease.name);
             done(answer.and_then(
@@ -155,7 +171,7 @@ Result<Grant> LockManager::renewed(const RenewCommand& command,
         watchdog_.forget(command.lease);
         return lease_lost(answer, command.lease.token);
     }
-    const Grant grant{command.lease, command.ttl, sent_at};
+    const Grant grant{command.lease, HolderId{}, command.ttl, sent_at};
     if (clock_.now() >= grant.deadline()) {
         return fail(Reason::outcome_unknown, "the store answered only after the ttl");
     }

@@ -47,6 +47,7 @@ constexpr Duration store_hold(Ttl ttl) {
 struct AcquireCommand {
     const LockName& name;
     HolderId holder;
+    HolderId call;  // which call claims the lease; see cancel()
     Ttl ttl;
     std::string_view owner;
     std::string_view metadata;
@@ -66,7 +67,7 @@ struct Granted {
 struct Busy {
     HolderSummary holder;
 };
-struct Closed {};  // this holder id was released or cancelled before; it is never granted again
+struct Closed {};  // the holder id was released, or the call cancelled, before: never granted again
 using AcquireAnswer = std::variant<Granted, Busy, Closed>;
 
 enum class Verdict { held_throughout, already_expired, superseded };
@@ -116,10 +117,12 @@ public:
                          Milliseconds timeout,
                          StoreDone<ReleaseAnswer> done) = 0;
 
-    // Ends whatever lease `holder` has, with any token, and closes the holder id, so that an acquire
-    // that is still under way does nothing. Safe to repeat.
+    // Closes `call`, so that an acquire of it that is still under way does nothing, and ends the lease
+    // that `holder` has, if no other call than this has claimed it: a retry with the same request_id
+    // is another call for the same lease, and its caller may believe in it by now. Safe to repeat.
     virtual void cancel(const LockName& name,
                         HolderId holder,
+                        HolderId call,
                         Milliseconds timeout,
                         StoreDone<std::monostate> done) = 0;
 

@@ -13,7 +13,7 @@ constexpr Backoff kRetry{Milliseconds{50}, Milliseconds{1000}};
 Reaper::Reaper(const Clock& clock, TimerQueue& timers, LockStore& store, Options options)
     : clock_(clock), timers_(timers), store_(store), options_(options), random_(options.seed) {}
 
-void Reaper::cancel(Order order) {
+void Reaper::take(Order order) {
     if (entries_.size() >= options_.max_entries) {
         ++dropped_;
         return;
@@ -24,12 +24,25 @@ void Reaper::cancel(Order order) {
 }
 
 void Reaper::send(Place entry) {
-    const Instant sent_at = clock_.now();
-    store_.cancel(
-        entry->order.name,
-        entry->order.holder,
-        options_.command_timeout,
-        [this, entry, sent_at](auto answer) { on_answer(entry, sent_at, answer.has_value()); });
+    const Order& order = entry->order;
+    if (order.token.value > 0) {
+        store_.release({order.name, order.holder, order.token},
+                       options_.command_timeout,
+                       noted<ReleaseAnswer>(entry));
+    } else {
+        store_.cancel(order.name,
+                      order.holder,
+                      order.call,
+                      options_.command_timeout,
+                      noted<std::monostate>(entry));
+    }
+}
+
+template <class Answer>
+StoreDone<Answer> Reaper::noted(Place entry) {
+    return [this, entry, sent_at = clock_.now()](const StoreResult<Answer>& answer) {
+        on_answer(entry, sent_at, answer.has_value());
+    };
 }
 
 void Reaper::on_answer(Place entry, Instant sent_at, bool confirmed) {

@@ -1,7 +1,7 @@
 #pragma once
 
 // The reaper sees to it that nothing stays behind an acquire or release whose outcome is unknown, or
-// whose caller has gone: it cancels the holder id until the store confirms it.
+// whose caller has gone: it cancels the call, or repeats the release, until the store confirms it.
 //
 //   sent      a cancel is under way -> done, confirmed, if it left after `quiet_after`
 //                                   -> resting, confirmed too early: a copy of the acquire may still
@@ -36,10 +36,12 @@ public:
     struct Order {
         LockName name;
         HolderId holder;
+        HolderId call;        // of a cancel
+        FencingToken token;   // not 0: repeat the release of this lease, instead of a cancel
         Ttl ttl;              // of the lease that may be there
         Instant quiet_after;  // no copy of the acquire does anything after this
     };
-    void cancel(Order order);
+    void take(Order order);
 
     std::size_t pending() const { return entries_.size(); }
     std::uint64_t dropped() const { return dropped_; }
@@ -56,6 +58,8 @@ private:
     using Place = std::list<Entry>::iterator;
 
     void send(Place entry);
+    template <class Answer>
+    StoreDone<Answer> noted(Place entry);
     void on_answer(Place entry, Instant sent_at, bool confirmed);
 
     const Clock& clock_;

@@ -27,8 +27,10 @@ Watchdog::Watchdog(
       random_(options.seed),
       timer_(timers) {}
 
-void Watchdog::granted(const Lease& lease, Ttl ttl, Instant sent_at, Instant watch_until) {
+void Watchdog::granted(
+    const Lease& lease, HolderId call, Ttl ttl, Instant sent_at, Instant watch_until) {
     HeldLease& held = table_.put(lease);
+    held.call = call;
     held.watch_until = watch_until;
     held.renew_at = watch_until == kNever ? kNever : sent_at;
     extend(held, ttl, sent_at);
@@ -44,6 +46,13 @@ void Watchdog::renewed(const Lease& lease, Ttl ttl, Instant sent_at) {
 
 void Watchdog::forget(const Lease& lease) {
     if (HeldLease* held = table_.find(lease)) {
+        table_.remove(*held);
+    }
+}
+
+void Watchdog::forget(const Lease& lease, HolderId call) {
+    HeldLease* held = table_.find(lease);
+    if (held != nullptr && held->call == call) {
         table_.remove(*held);
     }
 }

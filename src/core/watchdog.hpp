@@ -42,11 +42,16 @@ public:
 
     // Starts to watch over a new grant until `watch_until`, or only remembers it (kNever).
     // `sent_at`: when the command that obtained it left.
-    void granted(const Lease& lease, Ttl ttl, Instant sent_at, Instant watch_until);
+    // `call`: whose grant it is, for forget().
+    void granted(const Lease& lease, HolderId call, Ttl ttl, Instant sent_at, Instant watch_until);
     // The client has renewed by itself; the watch, if any, goes on with the new ttl.
     void renewed(const Lease& lease, Ttl ttl, Instant sent_at);
     // The lease is over or about to be: nothing is renewed from here on.
     void forget(const Lease& lease);
+    // The same, unless another call has been granted the same lease since.
+    void forget(const Lease& lease, HolderId call);
+    // Whether a lease of this holder id stands, as far as is known here.
+    bool holds(HolderId holder) const { return table_.contains(holder); }
 
     std::size_t held() const { return table_.size(); }
 

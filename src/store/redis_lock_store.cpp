@@ -78,6 +78,7 @@ void RedisLockStore::acquire(const core::AcquireCommand& command,
                                        acquiring->affinity,
                                        {key},
                                        {command.holder.view(),
+                                        command.call.view(),
                                         keep,
                                         floor,
                                         command.owner,
@@ -142,10 +143,11 @@ void RedisLockStore::release(const core::Lease& lease,
 
 void RedisLockStore::cancel(const core::LockName& name,
                             core::HolderId holder,
+                            core::HolderId call,
                             Milliseconds timeout,
                             core::StoreDone<std::monostate> done) {
     const std::string key = key_of(name);
-    runner_.run({cancel_, affinity_of(name), {key}, {holder.view()}, timeout},
+    runner_.run({cancel_, affinity_of(name), {key}, {holder.view(), call.view()}, timeout},
                 decoded(std::move(done), [this](const redis::Value& reply) {
                     learn_time(reply[1]);
                     return decode_cancel(reply);

@@ -33,6 +33,7 @@ public:
                  core::StoreDone<core::ReleaseAnswer> done) override;
     void cancel(const core::LockName& name,
                 core::HolderId holder,
+                core::HolderId call,
                 core::Milliseconds timeout,
                 core::StoreDone<std::monostate> done) override;
     void renew(std::span<const core::RenewCommand> commands,

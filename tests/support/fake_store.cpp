@@ -68,14 +68,16 @@ void FakeStore::take_by_other(const std::string& name, Duration for_how_long) {
 void FakeStore::acquire(const AcquireCommand& command, StoreDone<AcquireAnswer> done) {
     const std::string name = command.name.text();
     const HolderId holder = command.holder;
+    const HolderId call = command.call;
     const Duration keep = store_hold(command.ttl);
     const std::string owner{command.owner};
     submit<AcquireAnswer>(
         "acquire",
-        [this, name, holder, keep, owner]() -> AcquireAnswer {
+        [this, name, holder, call, keep, owner]() -> AcquireAnswer {
             Record& record = records[name];
             const Instant now = clock_.now();
-            if (record.closed.contains(std::string{holder.view()})) {
+            if (record.closed.contains(std::string{holder.view()}) ||
+                record.closed.contains(std::string{call.view()})) {
                 return Closed{};
             }
             if (held(name) && record.holder != holder) {
@@ -85,6 +87,9 @@ void FakeStore::acquire(const AcquireCommand& command, StoreDone<AcquireAnswer> 
             if (!held(name)) {
                 ++record.token.value;
                 acquired_by.push_back(owner);
+                record.claim = call;
+            } else if (record.claim != call) {
+                record.claim.reset();
             }
             record.holder = holder;
             record.held = true;
@@ -118,14 +123,15 @@ void FakeStore::release(const Lease& lease, Milliseconds, StoreDone<ReleaseAnswe
 
 void FakeStore::cancel(const LockName& name,
                        HolderId holder,
+                       HolderId call,
                        Milliseconds,
                        StoreDone<std::monostate> done) {
     submit<std::monostate>(
         "cancel",
-        [this, text = name.text(), holder] {
+        [this, text = name.text(), holder, call] {
             Record& record = records[text];
-            record.closed.insert(std::string{holder.view()});
-            if (record.held && record.holder == holder) {
+            record.closed.insert(std::string{call.view()});
+            if (record.held && record.holder == holder && record.claim == call) {
                 record.held = false;
                 record.expiry = {};
             }

@@ -35,6 +35,7 @@ public:
 
     struct Record {
         core::HolderId holder;
+        std::optional<core::HolderId> claim;  // empty: claimed by several calls
         bool held = false;
         core::FencingToken token;
         core::Instant expiry{};
@@ -58,6 +59,7 @@ public:
                  core::StoreDone<core::ReleaseAnswer> done) override;
     void cancel(const core::LockName& name,
                 core::HolderId holder,
+                core::HolderId call,
                 core::Milliseconds timeout,
                 core::StoreDone<std::monostate> done) override;
     void renew(std::span<const core::RenewCommand> commands,

@@ -31,7 +31,7 @@ end
 -- first: Redis 6.2 refuses HSET when memory is full, but not after a write that frees some.
 local function close(key, id, verdict, now, count, since, ends_lease)
     if ends_lease then
-        redis.call('HDEL', key, 'i', 'o', 'd')
+        redis.call('HDEL', key, 'i', 'k', 'o', 'd')
     end
     count, since = tonumber(count or '0'), tonumber(since or '0')
     if count >= CLOSED_MOST or (count >= CLOSED_FEW and now - since > CLOSED_KEEP_US) then

@@ -4,8 +4,9 @@
 --   m   mode of the last grant: x (exclusive)
 --   t   newest token ever granted
 --   i   holder id, absent when free      e   expiry of its lease     g   when it was granted
+--   k   the call that claimed it, or * if several calls did (retries with one request_id)
 --   o   owner text                       d   metadata
---   c<16 bytes>  a closed holder id: h or e (its verdict) and the time it was closed
+--   c<16 bytes>  a closed holder or call id: h or e (its verdict) and the time it was closed
 --   n   how many closed ids there are    s   since when (time of the last purge)
 -- A free lock keeps t, so that tokens go on where they were, until the record expires.
 

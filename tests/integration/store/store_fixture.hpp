@@ -58,9 +58,16 @@ public:
     core::StoreResult<core::AcquireAnswer> acquire(const std::string& name,
                                                    char holder,
                                                    std::chrono::milliseconds ttl = 10s,
-                                                   std::chrono::milliseconds timeout = 1s) {
+                                                   std::chrono::milliseconds timeout = 1s,
+                                                   char by = 0) {
         return call<core::AcquireAnswer>([&](auto done) {
-            store.acquire({lock(name), id(holder), {ttl}, "owner", "meta", timeout},
+            store.acquire({lock(name),
+                           id(holder),
+                           id(by == 0 ? holder : by),
+                           {ttl},
+                           "owner",
+                           "meta",
+                           timeout},
                           std::move(done));
         });
     }
@@ -92,9 +99,10 @@ public:
         EXPECT_TRUE(answers) << answers.error().message;
         return answers ? answers->front() : core::RenewAnswer{};
     }
-    void cancel(const std::string& name, char holder) {
-        EXPECT_TRUE(call<std::monostate>(
-            [&](auto done) { store.cancel(lock(name), id(holder), 1s, std::move(done)); }));
+    void cancel(const std::string& name, char holder, char by = 0) {
+        EXPECT_TRUE(call<std::monostate>([&](auto done) {
+            store.cancel(lock(name), id(holder), id(by == 0 ? holder : by), 1s, std::move(done));
+        }));
     }
     core::StoreResult<std::optional<core::LockState>> inspect(const std::string& name) {
         return call<std::optional<core::LockState>>(

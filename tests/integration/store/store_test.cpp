@@ -123,6 +123,29 @@ TEST_F(StoreTest, ACancelEndsAndClosesForGood) {
     EXPECT_NE(redis_.run({"PTTL", "hf:fresh"}), "-1");
 }
 
+TEST_F(StoreTest, ACancelDoesNotEndWhatARetryWasTold) {
+    const auto claim = [&](char call) { return side_.acquire("a", 'x', 10s, 1s, call); };
+    ASSERT_TRUE(std::holds_alternative<core::Granted>(*claim('1')));
+    ASSERT_TRUE(std::holds_alternative<core::Granted>(*claim('2')));
+    side_.cancel("a", 'x', '1');
+    EXPECT_TRUE((*side_.inspect("a"))->holder) << "call 2 may believe in it";
+    EXPECT_TRUE(std::holds_alternative<Closed>(*claim('1'))) << "a late copy";
+    EXPECT_TRUE(std::holds_alternative<core::Granted>(*claim('2')));
+
+    // The copy of call 1 comes after call 2, and then the cancel.
+    ASSERT_TRUE(std::holds_alternative<core::Granted>(*side_.acquire("b", 'x', 10s, 1s, '2')));
+    ASSERT_TRUE(std::holds_alternative<core::Granted>(*side_.acquire("b", 'x', 10s, 1s, '1')));
+    side_.cancel("b", 'x', '1');
+    EXPECT_TRUE((*side_.inspect("b"))->holder);
+
+    // Nobody else claimed it: it ends, and a retry gets a new lease.
+    const auto first = side_.acquire("c", 'x', 10s, 1s, '1');
+    side_.cancel("c", 'x', '1');
+    EXPECT_FALSE((*side_.inspect("c"))->holder);
+    const auto second = side_.acquire("c", 'x', 10s, 1s, '2');
+    EXPECT_GT(std::get<core::Granted>(*second).token, std::get<core::Granted>(*first).token);
+}
+
 TEST_F(StoreTest, ACommandThatRunsLateDoesNothing) {
     side_.grant("warm up", 'x');  // so that Redis' clock is known
     redis_.process().stop();
@@ -213,7 +236,7 @@ TEST_F(StoreTest, ARecordStaysSmallHoweverOftenItsLockIsTaken) {
         core::HolderId id = Side::id(holder);
         id.bytes[0] = static_cast<char>(i / 100);
         const auto answer = side_.call<core::AcquireAnswer>([&](auto done) {
-            side_.store.acquire({Side::lock("a"), id, {10s}, "", "", 1s}, std::move(done));
+            side_.store.acquire({Side::lock("a"), id, id, {10s}, "", "", 1s}, std::move(done));
         });
         ASSERT_TRUE(std::holds_alternative<core::Granted>(*answer)) << i;
         const core::Lease lease{

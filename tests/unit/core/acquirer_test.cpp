@@ -218,6 +218,50 @@ TEST_F(AcquirerTest, ARetryWithTheSameRequestIdGetsTheSameLease) {
     EXPECT_EQ((**first)->lease.holder, (**again)->lease.holder);
 }
 
+TEST_F(AcquirerTest, CleaningUpBehindACallDoesNotEndWhatItsRetryWasTold) {
+    AcquireRequest asked = request("a");
+    asked.ttl = Ttl{10s};
+    asked.holder = RequestId::parse(std::string(32, 'r'))->holder_for(asked.name);
+    store_.usual = Fate::lose_reply;
+    const auto first = acquire(asked);
+    pass(4s);
+    ASSERT_TRUE(failed_with(*first, Reason::outcome_unknown));
+    ASSERT_EQ(manager_.counts().reaping, 1U);
+    store_.usual = Fate::answer;
+    const auto retry = acquire(asked);
+    pass(3s);
+    ASSERT_TRUE(*retry && **retry);
+    EXPECT_EQ(manager_.counts().reaping, 0U);
+    EXPECT_TRUE(store_.held("a")) << "the retry was told that it holds";
+}
+
+TEST_F(AcquirerTest, AnAnswerThatWasNotDeliveredDoesNotEndWhatTheRetryWasTold) {
+    AcquireRequest asked = request("a");
+    asked.max_hold = 60s;
+    asked.holder = RequestId::parse(std::string(32, 'r'))->holder_for(asked.name);
+    const auto first = acquire(asked);
+    store_.deliver();
+    const auto retry = acquire(asked);
+    store_.deliver();
+    ASSERT_TRUE(*retry && **retry);
+    manager_.abandon(***first);  // its connection broke; noticed only now
+    pass(5s);
+    EXPECT_TRUE(store_.held("a")) << "and renewed for the retry";
+}
+
+TEST_F(AcquirerTest, ARetryIsNotQueuedBehindThoseWhoWaitForItsOwnLease) {
+    AcquireRequest asked = waiting("a", "me");
+    asked.holder = RequestId::parse(std::string(32, 'r'))->holder_for(asked.name);
+    acquire(asked);
+    store_.deliver();
+    const auto other = acquire(waiting("a", "w1"));
+    store_.deliver();
+    const auto retry = acquire(asked);
+    store_.deliver();
+    EXPECT_TRUE(*retry && **retry);
+    EXPECT_FALSE(*other);
+}
+
 TEST_F(AcquirerTest, DrainAnswersThoseWhoWaitAndRefusesNewOnes) {
     hold("a");
     const auto waiter = acquire(waiting("a", "w1"));
