@@ -27,7 +27,8 @@ class Client {
 public:
     Client(std::string server, std::chrono::milliseconds timeout);
 
-    // Tries again after UNAVAILABLE until the timeout, if there is a request_id, which makes it safe.
+    // Tries again after UNAVAILABLE until the timeout, if there is a request_id, which makes it
+    // safe.
     Outcome<Held> acquire(const v1::AcquireRequest& request);
     Outcome<v1::ReleaseResponse> release(const std::string& lease_id);
     Outcome<Held> renew(const std::string& lease_id, std::chrono::milliseconds ttl);

@@ -1,7 +1,7 @@
 #pragma once
 
-// What every verb is given, and how it is registered: a verb adds its subcommand with its options, and
-// a callback that does the work. One file and one line in app.cpp for each.
+// What every verb is given, and how it is registered: a verb adds its subcommand with its options,
+// and a callback that does the work. One file and one line in app.cpp for each.
 
 #include "cli/exit_code.hpp"
 #include "cli/failure.hpp"

@@ -16,7 +16,8 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 // With at most two units: 3d4h, 1m30s, 2.5s, 40ms.
 std::string show_duration(std::chrono::milliseconds value);
 
-// Control characters and backslashes as \xNN, so that a name cannot steer the terminal. UTF-8 stays.
+// Control characters and backslashes as \xNN, so that a name cannot steer the terminal. UTF-8
+// stays.
 std::string show_text(std::string_view text);
 
 // Columns aligned by the longest cell, two spaces apart; the first row is the heading.

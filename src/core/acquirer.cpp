@@ -1,8 +1,8 @@
 #include "core/acquirer.hpp"
 
+#include "core/contest.hpp"
+
 #include <algorithm>
-#include <list>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -15,47 +15,6 @@ constexpr int kPollJitterPercent = 20;
 constexpr Duration kExpiryMargin = Milliseconds{2};
 
 }  // namespace
-
-struct Acquirer::Attempt {
-    Attempt(AcquireRequest asked, Done<Grant> answer, TimerQueue& timers)
-        : request(std::move(asked)), done(std::move(answer)), wait_over(timers) {}
-
-    Ticket ticket = 0;
-    AcquireRequest request;
-    Done<Grant> done;  // empty: the caller has gone
-    Contest* contest = nullptr;
-    std::list<Attempt*>::iterator place;
-    Instant end_at{};        // when waiting, or asking after a lost reply, ends
-    Instant sent_at{};       // of the last sending
-    Instant quiet_after{};   // no sending with a lost reply is executed after this
-    bool lingering = false;  // some sending had or may still have an effect
-    bool unknown = false;    // the last word on it is a lost reply
-    unsigned failures = 0;
-    Timer wait_over;
-
-    bool tries_once() const { return request.wait == Milliseconds{0}; }
-};
-
-struct Acquirer::Contest {
-    Contest(LockName wanted, TimerQueue& timers) : name(std::move(wanted)), poll(timers) {}
-
-    LockName name;
-    std::list<Attempt*> waiters;  // in order of arrival
-    std::list<Attempt*> triers;   // those who do not wait; here only until the next answer
-    Attempt* head = nullptr;      // whose acquire is under way or to be sent again
-    bool trying = false;
-    bool freed_meanwhile = false;
-    HolderSummary holder;               // as of the last answer
-    Instant held_until{};               // in the store; the past if the lock may be free
-    std::optional<StoreError> failure;  // of the last sending
-    Timer poll;
-
-    bool empty() const { return waiters.empty() && triers.empty(); }
-    std::list<Attempt*>& queue_of(const Attempt& attempt) {
-        return attempt.tries_once() ? triers : waiters;
-    }
-    Attempt* first() const { return waiters.empty() ? triers.front() : waiters.front(); }
-};
 
 Acquirer::Acquirer(const Clock& clock,
                    TimerQueue& timers,
@@ -74,23 +33,28 @@ Acquirer::Acquirer(const Clock& clock,
 Acquirer::~Acquirer() = default;
 
 Acquirer::Ticket Acquirer::acquire(AcquireRequest request, Done<Grant> done) {
+    const Ticket ticket = next_ticket_++;
+    enqueue(ticket, std::move(request), std::move(done));
+    return ticket;
+}
+
+void Acquirer::enqueue(Ticket ticket, AcquireRequest request, Done<Grant> done) {
     if (draining_) {
         done(fail(Reason::draining, "this daemon is shutting down; try another"));
-        return 0;
+        return;
     }
     Contest& contest = contest_of(request.name);
     if (contest.waiters.size() >= options_.max_waiters_per_lock) {
         done(fail(Reason::queue_full,
                   "the lock has " + std::to_string(contest.waiters.size()) +
                       " waiters here, the most allowed (limits.max_waiters_per_lock)"));
-        return 0;
+        return;
     }
     auto attempt = std::make_unique<Attempt>(std::move(request), std::move(done), timers_);
     Attempt& entered = *attempt;
-    entered.ticket = next_ticket_++;
+    entered.ticket = ticket;
     attempts_.emplace(entered.ticket, std::move(attempt));
     enter(contest, entered);
-    return next_ticket_ - 1;
 }
 
 Acquirer::Contest& Acquirer::contest_of(const LockName& name) {
@@ -286,6 +250,7 @@ void Acquirer::on_wait_over(Attempt& attempt) {
 }
 
 void Acquirer::cancel(Ticket ticket) {
+    claims_.erase(ticket);
     const auto found = attempts_.find(ticket);
     if (found == attempts_.end()) {
         return;
@@ -298,7 +263,9 @@ void Acquirer::cancel(Ticket ticket) {
     }
 }
 
-void Acquirer::claim_again(AcquireRequest request, Done<Grant> done) {
+Acquirer::Ticket Acquirer::claim_again(AcquireRequest request, Done<Grant> done) {
+    const Ticket ticket = next_ticket_++;
+    claims_.insert(ticket);
     const auto asked = std::make_shared<AcquireRequest>(std::move(request));
     const Instant sent_at = clock_.now();
     const Milliseconds timeout = std::min(options_.command_timeout, asked->ttl.value);
@@ -310,7 +277,10 @@ void Acquirer::claim_again(AcquireRequest request, Done<Grant> done) {
          asked->owner,
          asked->metadata,
          timeout},
-        [this, asked, sent_at, done = std::move(done)](StoreResult<AcquireAnswer> answer) mutable {
+        [this, ticket, asked, sent_at, done = std::move(done)](auto answer) mutable {
+            if (claims_.erase(ticket) == 0) {
+                return;  // cancelled; the lease is the earlier call's
+            }
             const auto* granted = answer ? std::get_if<Granted>(&*answer) : nullptr;
             const Grant grant{
                 {asked->name, *asked->holder, granted != nullptr ? granted->token : FencingToken{}},
@@ -320,9 +290,10 @@ void Acquirer::claim_again(AcquireRequest request, Done<Grant> done) {
             if (granted != nullptr && clock_.now() < grant.deadline()) {
                 done(grant);
             } else {
-                acquire(std::move(*asked), std::move(done));
+                enqueue(ticket, std::move(*asked), std::move(done));
             }
         });
+    return ticket;
 }
 
 void Acquirer::freed(const LockName& name) {

@@ -14,10 +14,10 @@
 //   resting   until the holder's expiry, the safety poll, or freed() -> trying
 //
 // An attempt ends exactly once: granted, refused, or cancelled by its caller. If it ends without a
-// grant while a sending of its acquire may still have an effect, the reaper takes over. If its caller
-// goes away while its acquire is under way, it stays as a ghost until the answer, and a grant is
-// cancelled. A grant whose deadline has passed by the time its answer is read (a paused process, a
-// slow store) is no grant: the same id is sent again, which renews it.
+// grant while a sending of its acquire may still have an effect, the reaper takes over. If its
+// caller goes away while its acquire is under way, it stays as a ghost until the answer, and a
+// grant is cancelled. A grant whose deadline has passed by the time its answer is read (a paused
+// process, a slow store) is no grant: the same id is sent again, which renews it.
 //
 // Fairness between daemons is by polling for now; tickets and hand-on come with the waiting issue.
 
@@ -28,6 +28,7 @@
 #include "core/timers.hpp"
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 
 #include <memory>
 #include <optional>
@@ -74,12 +75,12 @@ public:
     Acquirer(const Clock&, TimerQueue&, LockStore&, Reaper&, Observer&, Options);
     ~Acquirer();
 
-    // `done` is called once, possibly before acquire() returns (a full queue). It must not call back
-    // into this object.
+    // `done` is called once, possibly before acquire() returns (a full queue). It must not call
+    // back into this object.
     Ticket acquire(AcquireRequest request, Done<Grant> done);
-    // Sends the acquire of a lease that its holder has, past all who wait: a retry with the request_id
-    // of a lease that stands. Joins the others if it stands no longer.
-    void claim_again(AcquireRequest request, Done<Grant> done);
+    // Sends the acquire of a lease that its holder has, past all who wait: a retry with the
+    // request_id of a lease that stands. Joins the others if it stands no longer.
+    Ticket claim_again(AcquireRequest request, Done<Grant> done);
     // The caller has gone: its `done` is dropped, its place given up. Does nothing if it has ended.
     void cancel(Ticket ticket);
     // The lock has probably become free: whoever waits for it here may try at once.
@@ -93,6 +94,7 @@ private:
     struct Attempt;
     struct Contest;
 
+    void enqueue(Ticket ticket, AcquireRequest request, Done<Grant> done);
     Contest& contest_of(const LockName& name);
     void enter(Contest& contest, Attempt& attempt);
     void try_head(Contest& contest);
@@ -120,6 +122,7 @@ private:
     bool draining_ = false;
     absl::flat_hash_map<std::string_view, std::unique_ptr<Contest>> contests_;  // key: its name
     absl::flat_hash_map<Ticket, std::unique_ptr<Attempt>> attempts_;
+    absl::flat_hash_set<Ticket> claims_;  // claim_again under way, not cancelled
 };
 
 }  // namespace holdfast::core

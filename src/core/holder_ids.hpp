@@ -1,13 +1,13 @@
 #pragma once
 
 // Where holder ids come from: the operating system's random bits, or, for an acquire that carries a
-// request_id, a digest of it. So every daemon gives a retry the same identity without a look-up, the
-// store's closed ids stop a late duplicate of either kind, and the store never sees the secret
+// request_id, a digest of it. So every daemon gives a retry the same identity without a look-up,
+// the store's closed ids stop a late duplicate of either kind, and the store never sees the secret
 // itself. (The design keeps the request_id in the record instead; this does the same with one field
 // less. A guessable request_id makes a guessable lease in both.)
 //
-// Every acquire also has a call id, new for each call: two calls with one request_id share a holder id,
-// and cleaning up behind the one must not end what the other was told.
+// Every acquire also has a call id, new for each call: two calls with one request_id share a holder
+// id, and cleaning up behind the one must not end what the other was told.
 
 #include "core/types.hpp"
 
@@ -26,8 +26,8 @@ public:
 
     static Result<RequestId> parse(std::string_view bytes);
 
-    // The first 128 bits of SHA-256("holdfast.request.v1" NUL length-of-request_id request_id name):
-    // the same request_id on another lock is another lease.
+    // The first 128 bits of SHA-256("holdfast.request.v1" NUL length-of-request_id request_id
+    // name): the same request_id on another lock is another lease.
     HolderId holder_for(const LockName& name) const;
 
 private:

@@ -1,7 +1,8 @@
 #pragma once
 
 // Every lease that this shard granted or renewed, until the last deadline it told anybody. One heap
-// entry per lease, moved in place. Pure bookkeeping: what to do when something is due is Watchdog's.
+// entry per lease, moved in place. Pure bookkeeping: what to do when something is due is
+// Watchdog's.
 //
 // A lease is `watched` while the daemon renews it: until Release, loss, or `watch_until`.
 

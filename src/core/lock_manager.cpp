@@ -86,8 +86,7 @@ LockManager::Ticket LockManager::acquire(AcquireRequest request, Done<Grant> don
         done(std::move(grant));
     };
     if (is_retry) {
-        acquirer_.claim_again(std::move(request), std::move(watched));
-        return 0;
+        return acquirer_.claim_again(std::move(request), std::move(watched));
     }
     return acquirer_.acquire(std::move(request), std::move(watched));
 }

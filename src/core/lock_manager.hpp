@@ -43,7 +43,8 @@ public:
     Ticket acquire(AcquireRequest request, Done<Grant> done);
     // The caller of acquire() has gone. Whatever the state, no lock and no place stay behind.
     void cancel_acquire(Ticket ticket);
-    // The answer to a granted acquire could not be delivered: nobody knows of the lease. Give it up.
+    // The answer to a granted acquire could not be delivered: nobody knows of the lease. Give it
+    // up.
     void abandon(const Grant& grant);
 
     void release(Lease lease, Instant call_deadline, Done<Released> done);

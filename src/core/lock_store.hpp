@@ -5,7 +5,7 @@
 //
 // Each answer is either the store's word or a StoreError that says how much is known:
 //   not_executed  certainly not done, and never will be; the caller may try again at once
-//   unknown       perhaps done, perhaps done later (until the command's own not_after), perhaps never
+//   unknown       perhaps done, perhaps later (until the command's own not_after), perhaps never
 // The port never sends a command twice when its first sending may have been executed; who wants to
 // know more asks again with the same holder id, which every operation treats as the same request.
 
@@ -108,8 +108,8 @@ public:
     virtual ~LockStore() = default;
 
     // Grants the lock to `holder` if nobody has it, with a token above every earlier one. Asked
-    // again with the holder that has it: the same token, and the expiry anew. The views in `command`
-    // are needed only during the call.
+    // again with the holder that has it: the same token, and the expiry anew. The views in
+    // `command` are needed only during the call.
     virtual void acquire(const AcquireCommand& command, StoreDone<AcquireAnswer> done) = 0;
 
     // Ends the lease if (holder, token) has it, and closes the holder id. Safe to repeat.
@@ -117,17 +117,18 @@ public:
                          Milliseconds timeout,
                          StoreDone<ReleaseAnswer> done) = 0;
 
-    // Closes `call`, so that an acquire of it that is still under way does nothing, and ends the lease
-    // that `holder` has, if no other call than this has claimed it: a retry with the same request_id
-    // is another call for the same lease, and its caller may believe in it by now. Safe to repeat.
+    // Closes `call`, so that an acquire of it that is still under way does nothing, and ends the
+    // lease that `holder` has, if no other call than this has claimed it: a retry with the same
+    // request_id is another call for the same lease, and its caller may believe in it by now. Safe
+    // to repeat.
     virtual void cancel(const LockName& name,
                         HolderId holder,
                         HolderId call,
                         Milliseconds timeout,
                         StoreDone<std::monostate> done) = 0;
 
-    // Replaces the expiry of each lease that (holder, token) still has; never revives one. One answer
-    // per command, in order. At most kMaxRenewals commands.
+    // Replaces the expiry of each lease that (holder, token) still has; never revives one. One
+    // answer per command, in order. At most kMaxRenewals commands.
     static constexpr std::size_t kMaxRenewals = 128;
     virtual void renew(std::span<const RenewCommand> commands,
                        Milliseconds timeout,
@@ -138,8 +139,8 @@ public:
                          Milliseconds timeout,
                          StoreDone<std::optional<LockState>> done) = 0;
 
-    // Held locks whose names begin with `prefix`, a page of about `limit` at a time; `from` is empty
-    // or the last page's `next`. A lock that is held all the while appears at least once.
+    // Held locks whose names begin with `prefix`, a page of about `limit` at a time; `from` is
+    // empty or the last page's `next`. A lock that is held all the while appears at least once.
     virtual void list(std::string_view prefix,
                       std::string_view from,
                       std::size_t limit,

@@ -1,17 +1,18 @@
 #pragma once
 
-// The reaper sees to it that nothing stays behind an acquire or release whose outcome is unknown, or
-// whose caller has gone: it cancels the call, or repeats the release, until the store confirms it.
+// The reaper sees to it that nothing stays behind an acquire or release whose outcome is unknown,
+// or whose caller has gone: it cancels the call, or repeats the release, until the store confirms
+// it.
 //
 //   sent      a cancel is under way -> done, confirmed, if it left after `quiet_after`
-//                                   -> resting, confirmed too early: a copy of the acquire may still
+//                                   -> resting, confirmed too early: a copy of the acquire may
 //                                      run until its own not_after; cancel once more after that
 //                                   -> resting, no answer: back-off
 //   resting   -> sent, when the timer fires
 //   either    -> dropped at `give_up_at`: by then the lease has ended by itself
 //
-// A cancel that was confirmed early frees the lock at once; the closed id stops late copies, and the
-// second cancel covers the case that the store has forgotten the closed id.
+// A cancel that was confirmed early frees the lock at once; the closed id stops late copies, and
+// the second cancel covers the case that the store has forgotten the closed id.
 
 #include "core/backoff.hpp"
 #include "core/lock_store.hpp"

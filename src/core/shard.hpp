@@ -1,11 +1,11 @@
 #pragma once
 
-// A shard: one thread with its own event loop and timers. A lock's state lives in the shard that its
-// name hashes to and is touched by that thread alone, so there is no lock on the state.
+// A shard: one thread with its own event loop and timers. A lock's state lives in the shard that
+// its name hashes to and is touched by that thread alone, so there is no lock on the state.
 //
 // Other threads reach it by post(): tasks gather in an inbox, and the loop is woken once per batch.
-// Timers run on CLOCK_BOOTTIME by a timerfd, armed again only when something earlier turns up. (Asio's
-// own timers run on CLOCK_MONOTONIC, which stands still while the machine is suspended.)
+// Timers run on CLOCK_BOOTTIME by a timerfd, armed again only when something earlier turns up.
+// (Asio's own timers run on CLOCK_MONOTONIC, which stands still while the machine is suspended.)
 
 #include "core/clock.hpp"
 #include "core/timers.hpp"

@@ -1,7 +1,7 @@
 #pragma once
 
-// The shards of a daemon as its callers see them: say what a task is about, and it runs on the thread
-// that owns that lock.
+// The shards of a daemon as its callers see them: say what a task is about, and it runs on the
+// thread that owns that lock.
 
 #include "core/lock_manager.hpp"
 #include "core/shard.hpp"

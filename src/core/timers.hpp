@@ -1,8 +1,8 @@
 #pragma once
 
-// Timers without a clock of their own: a queue of (when, what), which whoever owns the thread fires.
-// That owner asks next() how long it may sleep and calls fire(now) when it wakes. The simulator does
-// the same with its own time.
+// Timers without a clock of their own: a queue of (when, what), which whoever owns the thread
+// fires. That owner asks next() how long it may sleep and calls fire(now) when it wakes. The
+// simulator does the same with its own time.
 
 #include "core/clock.hpp"
 #include "core/indexed_heap.hpp"

@@ -9,7 +9,7 @@
 //             -> renewing, when due; up to 128 leases that are due soon go in one call
 //   renewing  a call is under way
 //             -> watched, confirmed: deadline = the call's send time + ttl
-//             -> watched, no answer: AT_RISK at the first; again after a back-off; the deadline stays,
+//             -> watched, no answer: AT_RISK at the first; again after a back-off; deadline stays,
 //                                    for an unknown outcome extends nothing
 //             -> gone, the store says it is not ours: LOST at once
 //   any       the deadline passes first: gone; LOST if it was watched. An answer that comes later
@@ -17,8 +17,8 @@
 //
 // The store never moves an expiry back, so renewals that cross each other, or run late, do no harm.
 // After a pause of the whole process, deadlines are judged before anything is sent: run() looks at
-// the clock once, first, and an expired lease is never renewed.
-// `watch_until` (from max_hold_ms) caps every deadline: the last renewal asks for what is left only.
+// the clock once, first, and an expired lease is never renewed. `watch_until` (from max_hold_ms)
+// caps every deadline: the last renewal asks for what is left only.
 
 #include "core/backoff.hpp"
 #include "core/lease_table.hpp"

@@ -1,10 +1,11 @@
 #pragma once
 
-// The composition root: makes the parts of a daemon from its settings and wires them. main() and the
-// tests start the same one.
+// The composition root: makes the parts of a daemon from its settings and wires them. main() and
+// the tests start the same one.
 //
-// start: listen, then connect to the store; calls that come before it answers wait for it or are told.
-// stop:  NOT_SERVING, those who wait hear DRAINING, calls under way end, then the threads. Leases stay
+// start: listen, then connect to the store; calls that come before it answers wait for it or are
+// told. stop:  NOT_SERVING, those who wait hear DRAINING, calls under way end, then the threads.
+// Leases stay
 //        in the store: any other daemon can renew and release them.
 
 #include "daemon/logging.hpp"
@@ -19,7 +20,8 @@
 
 namespace holdfast::daemon {
 
-// Where the store is, from the settings. Throws std::runtime_error if the password file is unreadable.
+// Where the store is, from the settings. Throws std::runtime_error if the password file is
+// unreadable.
 redis::Settings store_settings(const Settings& settings);
 
 class Daemon {

@@ -1,7 +1,7 @@
 #pragma once
 
-// A private redis-server for trying things out: a child on a Unix socket in a fresh directory, which
-// nobody else can open, without persistence; gone with the daemon, even if that is killed.
+// A private redis-server for trying things out: a child on a Unix socket in a fresh directory,
+// which nobody else can open, without persistence; gone with the daemon, even if that is killed.
 
 #include <stdexcept>
 #include <string>

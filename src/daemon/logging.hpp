@@ -1,8 +1,8 @@
 #pragma once
 
 // The daemon's log: lines on stderr, as text or as one JSON object each, times in UTC. Written by a
-// thread of its own from a bounded queue that drops the oldest line when stderr stands still, so that
-// a stalled log never stalls a lock.
+// thread of its own from a bounded queue that drops the oldest line when stderr stands still, so
+// that a stalled log never stalls a lock.
 
 #include "core/observer.hpp"
 
@@ -20,8 +20,8 @@ using Logger = std::shared_ptr<spdlog::logger>;
 // `level` and `format` as checked by the settings.
 Logger make_logger(const std::string& level, const std::string& format);
 
-// What happens to leases, for the operator. Of each kind at most kPerSecond lines a second; what was
-// left out is counted in the next one. One object per shard, used by its thread.
+// What happens to leases, for the operator. Of each kind at most kPerSecond lines a second; what
+// was left out is counted in the next one. One object per shard, used by its thread.
 class LogObserver final : public core::Observer {
 public:
     static constexpr unsigned kPerSecond = 10;

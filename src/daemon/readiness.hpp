@@ -1,7 +1,7 @@
 #pragma once
 
-// Is the daemon ready? When the store answers every shard, and it does not drain. Shards report from
-// their threads; changes go to one listener, one at a time and in order.
+// Is the daemon ready? When the store answers every shard, and it does not drain. Shards report
+// from their threads; changes go to one listener, one at a time and in order.
 
 #include <chrono>
 #include <condition_variable>

@@ -1,7 +1,7 @@
 #pragma once
 
-// What an operator can set: plain values with their defaults, checked once, immutable afterwards. The
-// table in settings_table.cpp says how each is named, read, printed and explained.
+// What an operator can set: plain values with their defaults, checked once, immutable afterwards.
+// The table in settings_table.cpp says how each is named, read, printed and explained.
 
 #include "core/limits.hpp"
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// Every setting once: its name, what it means, how it is read from text and printed as TOML. The file,
-// the environment, the command line, --print-config and --help all go by this table.
+// Every setting once: its name, what it means, how it is read from text and printed as TOML. The
+// file, the environment, the command line, --print-config and --help all go by this table.
 
 #include "daemon/settings.hpp"
 
@@ -19,8 +19,8 @@ struct Setting {
     std::string path;  // section.name, as in the file
     Kind kind;
     std::string help;
-    // Reads the value; the error says what is wrong with it, without the setting's name. A list gets
-    // its elements, all else gets one.
+    // Reads the value; the error says what is wrong with it, without the setting's name. A list
+    // gets its elements, all else gets one.
     std::function<tl::expected<void, std::string>(Settings&, const std::vector<std::string>&)> read;
     std::function<std::string(const Settings&)> print;  // a TOML value; secrets masked
 

@@ -8,8 +8,8 @@
 //   unknown  it left, or may have, and no answer came before its deadline or before the connection
 //            broke: it may have been executed, may be executed later, or never.
 //
-// A command that became unknown by its deadline keeps its place in the connection's pipeline. If its
-// reply does come in the end, it goes to `late` so that the caller can undo what it did.
+// A command that became unknown by its deadline keeps its place in the connection's pipeline. If
+// its reply does come in the end, it goes to `late` so that the caller can undo what it did.
 
 #include "redis/reply.hpp"
 

@@ -22,7 +22,8 @@ namespace asio = boost::asio;
 constexpr std::size_t kReadBytes = 64 * 1024;
 // How late a command's timeout may be noticed.
 constexpr std::chrono::milliseconds kTick{20};
-// Unacknowledged data for so long breaks the connection, instead of the kernel's quarter of an hour.
+// Unacknowledged data for so long breaks the connection, instead of the kernel's quarter of an
+// hour.
 constexpr int kTcpUserTimeoutMs = 5000;
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);

@@ -1,15 +1,15 @@
 #pragma once
 
-// One connection to one Redis that keeps itself up: the thin shell around Multiplexer. Connects with a
-// timeout, introduces itself (AUTH, SELECT, CLIENT SETNAME), carries commands, and when it breaks
-// connects again after a jittered exponential back-off. Commands given to it while it is down are
-// refused. One write carries all that one turn of the loop appended.
+// One connection to one Redis that keeps itself up: the thin shell around Multiplexer. Connects
+// with a timeout, introduces itself (AUTH, SELECT, CLIENT SETNAME), carries commands, and when it
+// breaks connects again after a jittered exponential back-off. Commands given to it while it is
+// down are refused. One write carries all that one turn of the loop appended.
 //
 //   down        -> connecting, after the back-off (at once the first time)
 //   connecting  -> up, when TCP or Unix and the handshake are through
 //               -> down, on any error or after connect_timeout
-//   up          -> down, when the socket breaks, the server speaks no RESP, or answers that it is no
-//                  primary or wants authentication: every command on it is failed, nothing is resent
+//   up          -> down, when the socket breaks, the server speaks no RESP, or says that it is no
+//                  primary or wants authentication: all commands on it fail, nothing is resent
 //   any         -> stopped, for good
 //
 // Used from the thread that runs its executor. Kept alive by its own operations until they end.

@@ -11,7 +11,7 @@
 //   stage()        all waiting -> written, as one buffer for one write
 //   a reply        written -> done(reply); abandoned -> late(reply); both leave
 //   timeout        waiting, written -> abandoned (the bytes of a waiting one may leave any time)
-//   disconnected() waiting -> refused_disconnected; written -> unknown_disconnected; abandoned leave
+//   disconnected() waiting -> refused_disconnected; written -> unknown_disconnected
 //
 // Nothing is ever written twice.
 
@@ -53,8 +53,8 @@ public:
     // All that waits, for one write. `into` keeps its memory for the next time.
     void stage(std::string& into);
 
-    // Bytes from the server: calls `done` and `late` of what they complete. After anything but good,
-    // close the connection and call disconnected().
+    // Bytes from the server: calls `done` and `late` of what they complete. After anything but
+    // good, close the connection and call disconnected().
     Health received(std::string_view bytes);
     // Times out what is due. Cheap while nothing is.
     void expire(BootTime now);

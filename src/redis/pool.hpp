@@ -31,7 +31,8 @@ public:
     ~Pool() override;
 
     void start();
-    // Fails what is under way and closes. To be called on the loop's thread, or when it runs no more.
+    // Fails what is under way and closes. To be called on the loop's thread, or when it runs no
+    // more.
     void stop();
 
     void send(std::size_t affinity, Command command) override;

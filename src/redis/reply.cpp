@@ -9,8 +9,8 @@
 namespace holdfast::redis {
 namespace {
 
-// hiredis allocates an array's slots before it has seen the elements; this bounds that. The count is
-// an int in hiredis 0.14 and a size_t in 1.x.
+// hiredis allocates an array's slots before it has seen the elements; this bounds that. The count
+// is an int in hiredis 0.14 and a size_t in 1.x.
 template <class Count>
 void* create_bounded_array(const redisReadTask* task, Count count);
 

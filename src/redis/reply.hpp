@@ -1,7 +1,7 @@
 #pragma once
 
-// A decoded RESP value, and the reader that makes them from bytes. Both wrap hiredis, which no other
-// header of ours names.
+// A decoded RESP value, and the reader that makes them from bytes. Both wrap hiredis, which no
+// other header of ours names.
 
 #include <cstddef>
 #include <cstdint>

@@ -31,8 +31,8 @@ struct Settings {
     std::string address() const;
 };
 
-// redis://[user:password@]host[:port][/db] or unix:///path[?db=N], percent-encoded where needed. The
-// error says what is wrong and never holds the password.
+// redis://[user:password@]host[:port][/db] or unix:///path[?db=N], percent-encoded where needed.
+// The error says what is wrong and never holds the password.
 tl::expected<Settings, std::string> parse_url(std::string_view url);
 
 }  // namespace holdfast::redis

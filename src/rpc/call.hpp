@@ -12,9 +12,10 @@
 //   finishing  Finish() is out, tag `finished`
 //   gone       every tag has returned and nobody refers to the call
 //
-// Calls that wait also have the tag `done` (AsyncNotifyWhenDone), which returns once per open call: if
-// the client has cancelled before, on_cancel runs; and after `finished` and `done`, on_settled learns
-// whether the answer can have reached the client. All tags of a call return on its queue's thread.
+// Calls that wait also have the tag `done` (AsyncNotifyWhenDone), which returns once per open call:
+// if the client has cancelled before, on_cancel runs; and after `finished` and `done`, on_settled
+// learns whether the answer can have reached the client. All tags of a call return on its queue's
+// thread.
 //
 // Each outstanding tag holds a reference to the call; so does whoever works on it.
 

@@ -1,6 +1,7 @@
 #pragma once
 
-// Counts the calls that are open, so that the queues are shut down only when none is left to finish.
+// Counts the calls that are open, so that the queues are shut down only when none is left to
+// finish.
 
 #include <condition_variable>
 #include <cstddef>

@@ -1,12 +1,12 @@
 #pragma once
 
-// The gRPC server: listens, turns the queues, serves LockService by them, and health and reflection by
-// gRPC's own means.
+// The gRPC server: listens, turns the queues, serves LockService by them, and health and reflection
+// by gRPC's own means.
 //
-// stop() goes in this order: no new connections and calls; calls under way may end until `grace` has
-// passed, then gRPC cancels them; every call is answered or cancelled before the queues are shut down;
-// the queues are emptied and their threads joined. Have the shards drained before, so that those who
-// wait hear DRAINING; the shards must still run.
+// stop() goes in this order: no new connections and calls; calls under way may end until `grace`
+// has passed, then gRPC cancels them; every call is answered or cancelled before the queues are
+// shut down; the queues are emptied and their threads joined. Have the shards drained before, so
+// that those who wait hear DRAINING; the shards must still run.
 
 #include "core/limits.hpp"
 #include "core/shards.hpp"
@@ -42,8 +42,8 @@ public:
     // Where it listens, with the ports that were chosen.
     std::vector<std::string> addresses() const;
 
-    // What grpc.health.v1 answers for "" and holdfast.v1.LockService; NOT_SERVING at first. From any
-    // thread.
+    // What grpc.health.v1 answers for "" and holdfast.v1.LockService; NOT_SERVING at first. From
+    // any thread.
     void set_serving(bool serving);
 
     // Not from a queue's or a shard's thread.

@@ -1,7 +1,8 @@
 #pragma once
 
-// LockStore on one writable Redis: the standalone adapter. One key per lock, every change one script
-// (lua/, where the record and the rules are described), every script's reply carries Redis' TIME.
+// LockStore on one writable Redis: the standalone adapter. One key per lock, every change one
+// script (lua/, where the record and the rules are described), every script's reply carries Redis'
+// TIME.
 //
 // Two things are learnt from the replies and go into later commands:
 //   the offset of Redis' clock to ours, so that an acquire can say in Redis' time until when it may

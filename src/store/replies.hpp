@@ -1,7 +1,8 @@
 #pragma once
 
-// From the scripts' replies (described in lua/*.lua) to the port's answers. A reply of an unexpected
-// shape is an error of the caller's making or a foreign server's: it gives `unknown`, never a grant.
+// From the scripts' replies (described in lua/*.lua) to the port's answers. A reply of an
+// unexpected shape is an error of the caller's making or a foreign server's: it gives `unknown`,
+// never a grant.
 
 #include "core/lock_store.hpp"
 #include "redis/reply.hpp"

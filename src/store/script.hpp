@@ -1,7 +1,7 @@
 #pragma once
 
-// A Lua script as Redis runs it: by its SHA-1, with the source at hand for a Redis that does not have
-// it (after a restart, a failover, SCRIPT FLUSH).
+// A Lua script as Redis runs it: by its SHA-1, with the source at hand for a Redis that does not
+// have it (after a restart, a failover, SCRIPT FLUSH).
 
 #include <cstddef>
 #include <string>

@@ -140,9 +140,20 @@ TEST_F(Api, TheDaemonRenewsForMaxHoldAndNoLonger) {
 TEST_F(Api, ACancelledWaiterLeavesNothing) {
     ASSERT_TRUE(client_.acquire("cancelled").ok());
     for (int round = 0; round < 20; ++round) {
-        Client impatient{daemon_->address()};
-        const Answer answer = impatient.acquire(Client::request("cancelled", 10s, 60s), 20ms);
-        EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+        grpc::ClientContext context;
+        grpc::Status status;
+        std::thread waiter{[&] {
+            pb::AcquireResponse response;
+            Client impatient{daemon_->address()};
+            status = impatient.stub().Acquire(
+                &context, Client::request("cancelled", 10s, 60s), &response);
+        }};
+        EXPECT_TRUE(eventually([&] {
+            return Client{daemon_->address()}.acquire("cancelled").metadata["queue_length"] == "1";
+        }));
+        context.TryCancel();
+        waiter.join();
+        EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
     }
     EXPECT_TRUE(eventually([&] {
         return Client{daemon_->address()}.acquire("cancelled").metadata["queue_length"] == "0";
@@ -197,7 +208,8 @@ TEST_F(Api, BadNames) {
         expect_invalid(client_.acquire(name), "name");
         expect_invalid(client_.get(name), "name");
     }
-    // proto3 strings are UTF-8; a client library refuses to send others, or gRPC refuses the message.
+    // proto3 strings are UTF-8; a client library refuses to send others, or gRPC refuses the
+    // message.
     EXPECT_FALSE(client_.acquire(std::string{"\xff\xfe"}).ok());
 }
 

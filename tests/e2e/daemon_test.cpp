@@ -1,4 +1,5 @@
-// The daemon as an operator sees it: starting, stopping, Redis coming and going, mistakes in settings.
+// The daemon as an operator sees it: starting, stopping, Redis coming and going, mistakes in
+// settings.
 
 #include "fixture.hpp"
 

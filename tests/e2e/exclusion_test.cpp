@@ -1,5 +1,5 @@
-// No two holds overlap and tokens go up, whatever happens to Redis and the way to it. Checked from what
-// the clients saw.
+// No two holds overlap and tokens go up, whatever happens to Redis and the way to it. Checked from
+// what the clients saw.
 
 #include "fixture.hpp"
 #include "history.hpp"

@@ -1,7 +1,7 @@
 #pragma once
 
-// What clients did, as they saw it, and the checks on it (FAULTS.md section 4, C1 and C2). All times are
-// of one machine's one clock.
+// What clients did, as they saw it, and the checks on it (FAULTS.md section 4, C1 and C2). All
+// times are of one machine's one clock.
 
 #include <chrono>
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace holdfast::e2e {
 
-// One grant. The client believed in it from the return of the acquire to the earliest of: the send of
-// its release, the deadline it was told.
+// One grant. The client believed in it from the return of the acquire to the earliest of: the send
+// of its release, the deadline it was told.
 struct Hold {
     using Time = std::chrono::steady_clock::time_point;
     std::string name;

@@ -23,8 +23,9 @@ public:
     // Kills it and starts it anew, empty, at the same addresses.
     void restart_empty();
 
-    // Runs a command over a connection of its own and gives the reply as text: a string or status as it
-    // is, an integer in decimal, a nil as "(nil)", an array one element a line, an error as it is.
+    // Runs a command over a connection of its own and gives the reply as text: a string or status
+    // as it is, an integer in decimal, a nil as "(nil)", an array one element a line, an error as
+    // it is.
     std::string run(const std::vector<std::string>& arguments) const;
 
 private:

@@ -14,8 +14,8 @@ namespace holdfast::test {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-// One connection through the gate. All on the gate's thread; writes are blocking, for they are small
-// and to this machine.
+// One connection through the gate. All on the gate's thread; writes are blocking, for they are
+// small and to this machine.
 class TcpGate::Link : public std::enable_shared_from_this<TcpGate::Link> {
 public:
     Link(TcpGate& gate, tcp::socket client)

@@ -1,5 +1,6 @@
--- Forgets closed ids that are older than CLOSED_KEEP_US, and the older half of the rest if there are
--- too many all the same. O(256), at most once in 5 s or in 128 closings. Returns how many are left.
+-- Forgets closed ids that are older than CLOSED_KEEP_US, and the older half of the rest if there
+-- are too many all the same. O(256), at most once in 5 s or in 128 closings. Returns how many are
+-- left.
 local function purge_closed(key, now)
     local all, kept, gone = redis.call('HGETALL', key), {}, {}
     for i = 1, #all, 2 do
@@ -27,8 +28,8 @@ local function purge_closed(key, now)
     return left
 end
 
--- Ends the lease that stands in the record, if `ends_lease`, and remembers `id` as closed. HDEL comes
--- first: Redis 6.2 refuses HSET when memory is full, but not after a write that frees some.
+-- Ends the lease that stands in the record, if `ends_lease`, and remembers `id` as closed. HDEL
+-- comes first: Redis 6.2 refuses HSET when memory is full, but not after a write that frees some.
 local function close(key, id, verdict, now, count, since, ends_lease)
     if ends_lease then
         redis.call('HDEL', key, 'i', 'k', 'o', 'd')

@@ -262,6 +262,21 @@ TEST_F(AcquirerTest, ARetryIsNotQueuedBehindThoseWhoWaitForItsOwnLease) {
     EXPECT_FALSE(*other);
 }
 
+TEST_F(AcquirerTest, ARetryThatHasToWaitAfterAllCanBeCancelled) {
+    AcquireRequest asked = waiting("a", "me");
+    asked.holder = RequestId::parse(std::string(32, 'r'))->holder_for(asked.name);
+    acquire(asked);
+    store_.deliver();
+    store_.take_by_other("a", 60s);  // lost; not noticed here yet
+    const auto retry = acquire(asked);
+    const auto ticket = last_ticket_;
+    pass(100ms);
+    EXPECT_EQ(manager_.counts().waiting, 1U);
+    manager_.cancel_acquire(ticket);
+    EXPECT_EQ(manager_.counts().waiting, 0U);
+    EXPECT_FALSE(*retry);
+}
+
 TEST_F(AcquirerTest, DrainAnswersThoseWhoWaitAndRefusesNewOnes) {
     hold("a");
     const auto waiter = acquire(waiting("a", "w1"));
