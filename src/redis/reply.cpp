@@ -32,8 +32,8 @@ struct Functions {
 
 // Constant after its first use; hiredis gives a function no way to reach anything else.
 const Functions& functions() {
-    static const Functions instance;
-    return instance;
+    static const Functions kFunctions;
+    return kFunctions;
 }
 
 template <class Count>
