@@ -73,14 +73,14 @@ void Acquirer::enter(Contest& contest, Attempt& attempt) {
     attempt.place = queue.insert(queue.end(), &attempt);
     attempt.end_at =
         std::min(attempt.request.received_at + attempt.request.wait, attempt.request.call_deadline);
+    if (!attempt.tries_once()) {
+        attempt.wait_over.set(attempt.end_at, [this, &attempt] { on_wait_over(attempt); });
+    }
     if (quiet) {
         try_head(contest);
     } else if (attempt.tries_once() && !contest.trying) {
         end(attempt,
             tl::unexpected(refusal(attempt)));  // others wait already; no barging past them
-    }
-    if (!attempt.tries_once()) {
-        attempt.wait_over.set(attempt.end_at, [this, &attempt] { on_wait_over(attempt); });
     }
 }
 
