@@ -11,6 +11,8 @@ namespace {
 
 constexpr Backoff kStoreBackoff{Milliseconds{20}, Milliseconds{500}};
 constexpr int kPollJitterPercent = 20;
+// A grant of which less than a quarter is left when it is read is not given out.
+constexpr int kLeastLeft = 4;
 // After the holder's expiry, so that the store's clock has surely passed it.
 constexpr Duration kExpiryMargin = Milliseconds{2};
 
@@ -138,9 +140,9 @@ void Acquirer::on_granted(Contest& contest, FencingToken token) {
     if (!head.done) {
         head.lingering = true;
         end(head, fail(Reason::cancelled, "the caller has gone"));
-    } else if (clock_.now() >= grant.deadline()) {
-        // Read too late to be believed: the same id again renews it, and the count starts anew.
-        on_failure(contest, {StoreFailure::unknown, "the store answered only after the ttl"});
+    } else if (clock_.now() >= grant.deadline() - grant.ttl.value / kLeastLeft) {
+        // Read too late to be of use: the same id again renews it, and the count starts anew.
+        on_failure(contest, {StoreFailure::unknown, "the store took too long for the ttl"});
         return;
     } else {
         contest.holder = {head.request.owner, token, {}};

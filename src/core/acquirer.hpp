@@ -16,7 +16,7 @@
 // An attempt ends exactly once: granted, refused, or cancelled by its caller. If it ends without a
 // grant while a sending of its acquire may still have an effect, the reaper takes over. If its
 // caller goes away while its acquire is under way, it stays as a ghost until the answer, and a
-// grant is cancelled. A grant whose deadline has passed by the time its answer is read (a paused
+// grant is cancelled. A grant of which little is left by the time its answer is read (a paused
 // process, a slow store) is no grant: the same id is sent again, which renews it.
 //
 // Fairness between daemons is by polling for now; tickets and hand-on come with the waiting issue.

@@ -15,7 +15,8 @@ using core::Result;
 // What an acquire's shard remembers of it. Touched by that shard's thread alone.
 struct Acquiring {
     LockManager::Ticket ticket = 0;
-    std::optional<core::Grant> grant;
+    core::Instant call_deadline{};
+    std::optional<core::Grant> grant;  // that the answer tells of
 };
 
 // Answers with what `answer` makes of the value, or with the error.
@@ -39,6 +40,24 @@ core::Error too_late() {
             "the grant came too late to be of use and is being undone; ask again"};
 }
 
+// Gives a grant out only if its holder can still hear of it and have use of it.
+void answer(UnaryCall<v1::AcquireRequest, v1::AcquireResponse>& call,
+            Acquiring& state,
+            LockManager& manager,
+            core::Instant now,
+            Result<core::Grant> granted) {
+    if (granted) {
+        if (now < state.call_deadline &&
+            fill(*call.response().mutable_lease(), *granted, call.received_at(), now)) {
+            state.grant = *granted;
+        } else {
+            manager.abandon(*granted);
+            granted = tl::unexpected(too_late());
+        }
+    }
+    call.finish(granted ? grpc::Status::OK : to_status(granted.error()));
+}
+
 }  // namespace
 
 void Handlers::acquire(Call<v1::AcquireRequest, v1::AcquireResponse> call) {
@@ -51,6 +70,7 @@ void Handlers::acquire(Call<v1::AcquireRequest, v1::AcquireResponse> call) {
     request->call_deadline = call->deadline();
     const core::LockName name = request->name;
     const auto state = std::make_shared<Acquiring>();
+    state->call_deadline = request->call_deadline;
     call->on_cancel = [this, name, state] {
         shards_.post(name,
                      [state](LockManager& manager) { manager.cancel_acquire(state->ticket); });
@@ -65,23 +85,12 @@ void Handlers::acquire(Call<v1::AcquireRequest, v1::AcquireResponse> call) {
             }
         });
     };
-    shards_.post(
-        name, [this, call, state, request = *std::move(request)](LockManager& manager) mutable {
-            state->ticket = manager.acquire(
-                std::move(request), [this, call, state, &manager](Result<core::Grant> granted) {
-                    if (granted && !fill(*call->response().mutable_lease(),
-                                         *granted,
-                                         call->received_at(),
-                                         clock_.now())) {
-                        manager.abandon(*granted);
-                        granted = tl::unexpected(too_late());
-                    }
-                    if (granted) {
-                        state->grant = *granted;
-                    }
-                    call->finish(granted ? grpc::Status::OK : to_status(granted.error()));
-                });
-        });
+    shards_.post(name, [this, call, state, request = *std::move(request)](auto& manager) mutable {
+        state->ticket = manager.acquire(
+            std::move(request), [this, call, state, &manager](Result<core::Grant> granted) {
+                answer(*call, *state, manager, clock_.now(), std::move(granted));
+            });
+    });
 }
 
 void Handlers::release(Call<v1::ReleaseRequest, v1::ReleaseResponse> call) {
