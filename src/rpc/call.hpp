@@ -21,6 +21,7 @@
 
 #include "core/clock.hpp"
 #include "rpc/gate.hpp"
+#include "rpc/handover.hpp"
 
 #include <absl/functional/any_invocable.h>
 #include <grpcpp/completion_queue.h>
@@ -124,9 +125,14 @@ private:
     template <void (UnaryCall::*Next)(bool)>
     class Step final : public Tag {
     public:
-        void hold(std::shared_ptr<UnaryCall> call) { call_ = std::move(call); }
+        // To be called right before the tag is given to gRPC.
+        void hold(std::shared_ptr<UnaryCall> call) {
+            call_ = std::move(call);
+            handed_to_grpc(this);
+        }
         void release() { call_.reset(); }
         void returned(bool ok) override {
+            back_from_grpc(this);
             const auto call = std::move(call_);
             ((*call).*Next)(ok);
         }
