@@ -4,6 +4,7 @@
 #include "fixture.hpp"
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -18,6 +19,16 @@ Outcome holdfastd(std::vector<std::string> arguments,
 
 bool contains(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
+}
+
+// Processes with this directory on their command line.
+int redis_servers_in(const std::string& directory) {
+    int count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
+        const std::string command = test::read_file(entry.path().string() + "/cmdline");
+        count += command.starts_with("redis-server") && contains(command, directory) ? 1 : 0;
+    }
+    return count;
 }
 
 TEST(P6Restart, AnotherDaemonRenewsAndReleasesWhatADrainedOneGranted) {
@@ -79,13 +90,11 @@ TEST(Embedded, ItsRedisGoesWithTheDaemonHoweverThatEnds) {
     for (const int signal : {SIGTERM, SIGKILL}) {
         const test::TempDir directory;
         Daemon daemon{{}, {{"TMPDIR", directory.path()}}};
-        const auto servers = [&] {
-            return run_program({"pgrep", "-f", "redis-server.*" + directory.path()}).output;
-        };
-        EXPECT_TRUE(eventually([&] { return !servers().empty(); }));
+        EXPECT_TRUE(eventually([&] { return redis_servers_in(directory.path()) == 1; }));
         daemon.process().signal(signal);
         daemon.process().wait(10s);
-        EXPECT_TRUE(eventually([&] { return servers().empty(); })) << "signal " << signal;
+        EXPECT_TRUE(eventually([&] { return redis_servers_in(directory.path()) == 0; }))
+            << "signal " << signal;
     }
 }
 
