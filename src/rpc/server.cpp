@@ -3,6 +3,7 @@
 #include "rpc/handlers.hpp"
 #include "rpc/unserved.hpp"
 
+#include <google/protobuf/stubs/logging.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
@@ -100,6 +101,9 @@ struct Server::Impl {
 };
 
 void Server::Impl::build() {
+    // Protobuf would print a line of its own for each malformed message: the client is told, and a
+    // stranger must not be able to flood our stderr.
+    google::protobuf::SetLogHandler(nullptr);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
