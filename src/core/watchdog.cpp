@@ -31,8 +31,9 @@ void Watchdog::granted(
     const Lease& lease, HolderId call, Ttl ttl, Instant sent_at, Instant watch_until) {
     HeldLease& held = table_.put(lease);
     held.call = call;
-    held.watch_until = watch_until;
-    held.renew_at = watch_until == kNever ? kNever : sent_at;
+    // A retry gets the lease that stands: its time counts from the first grant.
+    held.watch_until = std::min(held.watch_until, watch_until);
+    held.renew_at = held.watch_until == kNever ? kNever : sent_at;
     extend(held, ttl, sent_at);
     arm();
 }

@@ -87,9 +87,11 @@ Connection::Awaitable<void> Connection::keep_up() {
 
 // Up to the end of the handshake, within connect_timeout.
 Connection::Awaitable<bool> Connection::connect() {
+    connecting_ = true;
     timer_.expires_after(settings_.connect_timeout);
     timer_.async_wait([self = shared_from_this()](auto error) {
-        if (!error) {
+        // A timer that has fired can no longer be cancelled: it may come after the handshake.
+        if (!error && self->connecting_) {
             self->last_error_ = "no answer within the connect timeout";
             boost::system::error_code ignored;
             self->socket_.close(ignored);
@@ -100,6 +102,7 @@ Connection::Awaitable<bool> Connection::connect() {
     if (connected) {
         connected = co_await shake_hands();
     }
+    connecting_ = false;
     timer_.cancel();
     co_return connected&& socket_.is_open();
 }

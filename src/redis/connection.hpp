@@ -85,6 +85,7 @@ private:
     std::string last_error_ = "not connected yet";
     std::string outgoing_;  // what the write under way sends
     std::vector<char> incoming_;
+    bool connecting_ = false;
     bool up_ = false;
     bool stopping_ = false;
     bool writing_ = false;

@@ -39,6 +39,20 @@ TEST_F(WatchdogTest, StopsAtMaxHold) {
     EXPECT_EQ(manager_.counts().leases, 0U);
 }
 
+TEST_F(WatchdogTest, ARetryDoesNotBeginMaxHoldAnew) {
+    const Instant start = clock_.now();
+    AcquireRequest asked = request("a");
+    asked.max_hold = 2500ms;
+    asked.holder = RequestId::parse(std::string(32, 'r'))->holder_for(asked.name);
+    acquire(asked);
+    pass(2000ms);
+    const auto retry = acquire(asked);
+    pass(3000ms);
+    ASSERT_TRUE(*retry && **retry);
+    EXPECT_LE(store_.records["a"].expiry, start + 3300ms);
+    EXPECT_FALSE(store_.held("a"));
+}
+
 TEST_F(WatchdogTest, AnUnknownOutcomeExtendsNothing) {
     const Grant granted = hold("a", 60s);
     store_.usual = Fate::lose_reply;  // the store does renew; we cannot know
