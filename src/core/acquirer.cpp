@@ -162,9 +162,6 @@ void Acquirer::on_busy(Contest& contest, HolderSummary holder) {
     if (!head.done || head.tries_once() || head.end_at <= now) {
         end(head, tl::unexpected(refusal(head)));
     }
-    if (contest.freed_meanwhile) {
-        contest.held_until = now;
-    }
     go_on(contest);
 }
 
@@ -208,7 +205,7 @@ void Acquirer::resend(Contest& contest, Duration delay) {
 
 // After an answer: to the next attempt, or to rest, or to the end of the contest.
 void Acquirer::go_on(Contest& contest) {
-    const bool held = contest.held_until > clock_.now();
+    const bool held = contest.held_until > clock_.now() && !contest.freed_meanwhile;
     if (held) {
         refuse_triers(contest);
     }
@@ -304,7 +301,7 @@ void Acquirer::freed(const LockName& name) {
         return;
     }
     Contest& contest = *found->second;
-    if (contest.trying) {
+    if (contest.trying || answering_) {
         contest.freed_meanwhile = true;
     } else if (!contest.failure) {
         try_head(contest);
@@ -355,7 +352,9 @@ void Acquirer::end(Attempt& attempt, Result<Grant> result) {
     }
     const auto node = attempts_.extract(attempt.ticket);
     if (node.mapped()->done) {
+        answering_ = true;
         node.mapped()->done(std::move(result));
+        answering_ = false;
     }
 }
 

@@ -75,8 +75,8 @@ public:
     Acquirer(const Clock&, TimerQueue&, LockStore&, Reaper&, Observer&, Options);
     ~Acquirer();
 
-    // `done` is called once, possibly before acquire() returns (a full queue). It must not call
-    // back into this object.
+    // `done` is called once, possibly before acquire() returns (a full queue). Of this object it may
+    // call freed() only.
     Ticket acquire(AcquireRequest request, Done<Grant> done);
     // Sends the acquire of a lease that its holder has, past all who wait: a retry with the
     // request_id of a lease that stands. Joins the others if it stands no longer.
@@ -120,6 +120,7 @@ private:
     Random random_;
     Ticket next_ticket_ = 1;
     bool draining_ = false;
+    bool answering_ = false;  // a `done` is being called
     absl::flat_hash_map<std::string_view, std::unique_ptr<Contest>> contests_;  // key: its name
     absl::flat_hash_map<Ticket, std::unique_ptr<Attempt>> attempts_;
     absl::flat_hash_set<Ticket> claims_;  // claim_again under way, not cancelled

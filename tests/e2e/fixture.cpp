@@ -4,6 +4,8 @@
 
 #include <grpcpp/create_channel.h>
 
+#include <csignal>
+
 namespace holdfast::e2e {
 
 std::string program(const std::string& name) {
@@ -20,6 +22,13 @@ Daemon::Daemon(std::vector<std::string> arguments,
     if (wait) {
         EXPECT_TRUE(wait_serving()) << log();
     }
+}
+
+Daemon::~Daemon() {
+    const auto code = process_->wait(0ms);
+    const bool crashed = code == 128 + SIGSEGV || code == 128 + SIGABRT || code == 128 + SIGILL ||
+                         code == 128 + SIGBUS || code == 128 + SIGFPE || code == 1;
+    EXPECT_FALSE(crashed) << "holdfastd ended with " << *code << ":\n" << log();
 }
 
 bool Daemon::serving() const {

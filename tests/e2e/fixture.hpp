@@ -29,6 +29,7 @@ public:
     explicit Daemon(std::vector<std::string> arguments,
                     const std::map<std::string, std::string>& environment = {},
                     bool wait = true);
+    ~Daemon();  // a daemon that has crashed fails the test, with its log
 
     std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
     test::Process& process() { return *process_; }

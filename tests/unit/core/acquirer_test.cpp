@@ -297,6 +297,24 @@ TEST_F(AcquirerTest, TheQueueHasABound) {
     EXPECT_TRUE(failed_with(*acquire(waiting("a", "one too many")), Reason::queue_full));
 }
 
+TEST_F(AcquirerTest, AGrantMayBeAbandonedWhileItIsAnswered) {
+    for (const bool somebody_waits : {false, true}) {
+        const std::string name = somebody_waits ? "waited for" : "alone";
+        manager_.acquire(request(name), [this](Result<Grant> granted) {
+            ASSERT_TRUE(granted);
+            manager_.abandon(*granted);  // its caller has no use for it any more
+        });
+        std::shared_ptr<Answer> waiter;
+        if (somebody_waits) {
+            waiter = acquire(waiting(name, "w1"));
+        }
+        store_.deliver();
+        EXPECT_EQ(store_.held(name), somebody_waits);
+        EXPECT_EQ(manager_.counts().waiting, 0U);
+        EXPECT_TRUE(!somebody_waits || (*waiter && **waiter));
+    }
+}
+
 TEST_F(AcquirerTest, AnAbandonedGrantIsGivenBackAndTheNextWaiterServed) {
     const Grant granted = hold("a", 60s);
     const auto waiter = acquire(waiting("a", "w1"));
