@@ -4,12 +4,14 @@
 #include "rpc/unserved.hpp"
 
 #include <google/protobuf/stubs/logging.h>
+#include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
 #include <chrono>
+#include <future>
 #include <thread>
 #include <utility>
 
@@ -27,6 +29,8 @@ constexpr int kMaxRequestBytes = 64 * 1024;
 constexpr int kKeepaliveMs = 5000;
 constexpr int kMinClientPingMs = 1000;
 constexpr int kMaxStreamsPerConnection = 100'000;
+// For how long a connection that carries no call may take to end when the server stops.
+constexpr std::chrono::milliseconds kGoodbye{500};
 
 using Waiting = v1::LockService::WithAsyncMethod_Acquire<
     v1::LockService::WithAsyncMethod_Release<v1::LockService::WithAsyncMethod_Renew<
@@ -203,8 +207,17 @@ void Server::stop(core::Milliseconds grace) {
     if (!impl_->server || impl_->threads.empty()) {
         return;
     }
-    impl_->server->Shutdown(std::chrono::system_clock::now() + grace);
+    // Says goodbye on every connection, takes no new call, and waits for all connections to end: a
+    // client that is idle, or watches our health, may not end its own for long. So that is cut short
+    // once no call of ours is open.
+    auto goodbye = std::async(std::launch::async, [this, grace] {
+        impl_->server->Shutdown(std::chrono::system_clock::now() + grace);
+    });
     impl_->gate.close();
+    if (goodbye.wait_for(kGoodbye) != std::future_status::ready) {
+        grpc_server_cancel_all_calls(impl_->server->c_server());
+    }
+    goodbye.get();
     for (const auto& queue : impl_->queues) {
         queue->Shutdown();
     }

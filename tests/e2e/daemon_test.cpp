@@ -2,6 +2,10 @@
 // settings.
 
 #include "fixture.hpp"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "support/tcp_gate.hpp"
+
+#include <grpcpp/channel.h>
 
 #include <csignal>
 #include <filesystem>
@@ -10,6 +14,8 @@
 
 namespace holdfast::e2e {
 namespace {
+
+namespace health = ::grpc::health::v1;
 
 Outcome holdfastd(std::vector<std::string> arguments,
                   const std::map<std::string, std::string>& environment = {}) {
@@ -84,6 +90,22 @@ TEST(Drain, AnswersThoseWhoWaitAndEndsSoon) {
     }
     EXPECT_EQ(daemon.process().wait(10s), 0) << daemon.log();
     EXPECT_LT(Steady::now() - start, 5s);
+}
+
+TEST(Drain, DoesNotWaitForConnectionsThatCarryNoCall) {
+    Daemon daemon{{}};
+    test::TcpGate gate{daemon.port()};
+    Client idle{"127.0.0.1:" + std::to_string(gate.port())};
+    ASSERT_TRUE(idle.acquire("a").ok());
+    gate.hold_requests(true);  // it never says goodbye
+    Client watcher{daemon.address()};
+    grpc::ClientContext context;
+    const auto watch = health::Health::NewStub(watcher.channel())
+                           ->Watch(&context, health::HealthCheckRequest{});
+    health::HealthCheckResponse response;
+    ASSERT_TRUE(watch->Read(&response));
+    daemon.process().signal(SIGTERM);
+    EXPECT_EQ(daemon.process().wait(5s), 0) << daemon.log();
 }
 
 TEST(Embedded, ItsRedisGoesWithTheDaemonHoweverThatEnds) {

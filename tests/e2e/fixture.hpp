@@ -32,6 +32,7 @@ public:
     ~Daemon();  // a daemon that has crashed fails the test, with its log
 
     std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+    int port() const { return port_; }
     test::Process& process() { return *process_; }
     std::string log() const { return test::read_file(directory_.file("log")); }
     // By grpc.health.v1.
