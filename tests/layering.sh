@@ -21,6 +21,8 @@ libraries() {
 grpcpp/|grpc/|google/protobuf|\.pb\.h	rpc cli
 hiredis/	redis
 spdlog/	daemon
+prometheus/	admin
+boost/beast	admin
 toml\+\+/	daemon
 boost/asio	core redis admin daemon
 TEXT

@@ -194,7 +194,11 @@ void LockManager::drain() {
 }
 
 LockManager::Counts LockManager::counts() const {
-    return {watchdog_.held(), acquirer_.waiting(), reaper_.pending()};
+    return {watchdog_.held(),
+            acquirer_.waiting(),
+            reaper_.pending(),
+            reaper_.dropped(),
+            watchdog_.counters()};
 }
 
 }  // namespace holdfast::core

@@ -30,6 +30,9 @@ public:
         std::size_t leases = 0;   // held as far as this shard has promised
         std::size_t waiting = 0;  // acquires not answered yet
         std::size_t reaping = 0;  // unknown outcomes being cleaned up
+        std::uint64_t not_reaped =
+            0;                        // left to end by their ttl, as too many were to be cleaned up
+        Watchdog::Counters renewals;  // by the watchdog
     };
 
     LockManager(const Clock& clock,

@@ -130,6 +130,7 @@ void Watchdog::add_to(Chunk& chunk, HeldLease& held, Instant now) {
 }
 
 void Watchdog::send(Chunk chunk) {
+    ++counters_.calls;
     const Instant sent_at = clock_.now();
     const std::span<const RenewCommand> commands{chunk.commands};
     const Milliseconds timeout = chunk.timeout;
@@ -150,10 +151,13 @@ void Watchdog::on_answers(const std::vector<RenewCommand>& commands,
         }
         held->renewing = false;
         if (!answers) {
+            ++counters_.unanswered;
             fail(*held, answers.error().message);
         } else if ((*answers)[i].renewed) {
+            ++counters_.confirmed;
             confirm(*held, commands[i].ttl, sent_at);
         } else {
+            ++counters_.lost;
             lose(*held, LossCause::taken);
         }
     }

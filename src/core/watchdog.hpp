@@ -26,6 +26,7 @@
 #include "core/observer.hpp"
 #include "core/timers.hpp"
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -55,6 +56,14 @@ public:
 
     std::size_t held() const { return table_.size(); }
 
+    struct Counters {
+        std::uint64_t calls = 0;  // to the store, each with one or more renewals
+        std::uint64_t confirmed = 0;
+        std::uint64_t unanswered = 0;
+        std::uint64_t lost = 0;  // the store says that the lease is gone
+    };
+    const Counters& counters() const { return counters_; }
+
 private:
     struct Chunk {
         std::vector<RenewCommand> commands;
@@ -81,6 +90,7 @@ private:
     Options options_;
     Random random_;
     LeaseTable table_;
+    Counters counters_;
     Timer timer_;
 };
 

@@ -205,11 +205,13 @@ std::variant<Flags, Exit> parse_flags(std::vector<std::string> arguments,
     app.add_option("--config", flags.config, "read settings from this TOML file");
     options["listen.grpc"] = app.add_option(
         "--listen", flags.settings["listen.grpc"], "listen.grpc; may be given several times");
+    options["listen.http"] =
+        app.add_option("--admin", flags.settings["listen.http"], "listen.http; \"\" for none");
     options["store.url"] = app.add_option("--store", flags.settings["store.url"], "store.url");
     options["log.level"] = app.add_option("--log-level", flags.settings["log.level"], "log.level");
     options["log.format"] =
         app.add_option("--log-format", flags.settings["log.format"], "log.format");
-    for (const char* single : {"store.url", "log.level", "log.format"}) {
+    for (const char* single : {"listen.http", "store.url", "log.level", "log.format"}) {
         options[single]->expected(1);
     }
     options["listen.grpc"]->allow_extra_args(false);

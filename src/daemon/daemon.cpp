@@ -5,7 +5,10 @@
 #include "store/redis_lock_store.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <fstream>
+#include <mutex>
 #include <random>
 #include <stdexcept>
 #include <thread>
@@ -13,6 +16,9 @@
 
 namespace holdfast::daemon {
 namespace {
+
+// A shard's thread that needs longer to answer does not do its work.
+constexpr std::chrono::seconds kSurveyPatience{1};
 
 std::size_t by_machine(std::size_t wanted) {
     return wanted > 0 ? wanted : std::max<std::size_t>(1, std::thread::hardware_concurrency() / 2);
@@ -101,7 +107,11 @@ Daemon::Daemon(const Settings& settings, const redis::Settings& where, Logger lo
     }
     shards_ = std::make_unique<core::Shards>(std::move(shards));
     server_ = std::make_unique<rpc::Server>(
-        rpc::ServerSettings{settings_.listen.grpc, by_machine(settings_.server.queues)},
+        rpc::ServerSettings{settings_.listen.grpc,
+                            by_machine(settings_.server.queues),
+                            [this](std::size_t method, std::size_t code, core::Duration took) {
+                                metrics_.rpc_finished(method, code, took);
+                            }},
         clock_,
         settings_.limits,
         *shards_);
@@ -109,6 +119,7 @@ Daemon::Daemon(const Settings& settings, const redis::Settings& where, Logger lo
 
 Daemon::~Daemon() {
     stop();
+    http_.reset();
     // The parts' sockets and timers belong to the shards' loops: they go first.
     server_.reset();
     parts_.clear();
@@ -116,6 +127,10 @@ Daemon::~Daemon() {
 
 void Daemon::start() {
     server_->start();
+    if (!settings_.listen.http.empty()) {
+        http_ = std::make_unique<admin::HttpServer>(
+            settings_.listen.http, make_pages(*readiness_, metrics_, [this] { return survey(); }));
+    }
     running_ = true;
     for (std::size_t i = 0; i < parts_.size(); ++i) {
         Parts& parts = *parts_[i];
@@ -136,10 +151,36 @@ void Daemon::stop() {
         shards_->post_to(i, [](core::LockManager& manager) { manager.drain(); });
     }
     server_->stop(settings_.drain.timeout);
+    http_.reset();  // it asks the shards
     shards_->stop();
     for (const auto& parts : parts_) {
         parts->pool.stop();
     }
+}
+
+std::vector<std::optional<ShardReport>> Daemon::survey() {
+    // Outlives the survey if a shard answers too late.
+    struct Answers {
+        std::mutex mutex;
+        std::condition_variable changed;
+        std::vector<std::optional<ShardReport>> reports;
+        std::size_t missing;
+    };
+    const auto answers = std::make_shared<Answers>();
+    answers->missing = parts_.size();
+    answers->reports.resize(parts_.size());
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+        shards_->post_to(i, [answers, i, &parts = *parts_[i]](core::LockManager& manager) {
+            ShardReport report{manager.counts(), parts.observer.totals(), parts.pool.status()};
+            const std::lock_guard lock{answers->mutex};
+            answers->reports[i] = std::move(report);
+            --answers->missing;
+            answers->changed.notify_all();
+        });
+    }
+    std::unique_lock lock{answers->mutex};
+    answers->changed.wait_for(lock, kSurveyPatience, [&] { return answers->missing == 0; });
+    return answers->reports;
 }
 
 void Daemon::on_readiness(const std::string& trouble) {

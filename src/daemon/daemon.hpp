@@ -8,7 +8,10 @@
 // Leases stay
 //        in the store: any other daemon can renew and release them.
 
+#include "admin/http_server.hpp"
+#include "admin/metrics.hpp"
 #include "daemon/logging.hpp"
+#include "daemon/pages.hpp"
 #include "daemon/readiness.hpp"
 #include "daemon/settings.hpp"
 #include "redis/settings.hpp"
@@ -30,26 +33,31 @@ public:
     Daemon(const Settings& settings, const redis::Settings& store, Logger logger);
     ~Daemon();
 
-    // Throws rpc::CannotListen.
+    // Throws rpc::CannotListen or admin::CannotListen.
     void start();
     // Not from one of its threads; once.
     void stop();
 
     std::vector<std::string> addresses() const { return server_->addresses(); }
+    // Of the HTTP port; empty if there is none.
+    std::string http_address() const { return http_ ? http_->address() : ""; }
     Readiness& readiness() { return *readiness_; }
 
 private:
     struct Parts;  // of one shard
 
     void on_readiness(const std::string& trouble);
+    std::vector<std::optional<ShardReport>> survey();
 
     Settings settings_;
     Logger logger_;
     core::SystemClock clock_;
+    admin::Metrics metrics_{rpc::kMethods, rpc::kStatusCodes};
     std::unique_ptr<Readiness> readiness_;
     std::vector<std::unique_ptr<Parts>> parts_;
     std::unique_ptr<core::Shards> shards_;
     std::unique_ptr<rpc::Server> server_;
+    std::unique_ptr<admin::HttpServer> http_;
     bool running_ = false;
 };
 

@@ -91,21 +91,26 @@ void LogObserver::say(Kind& kind, spdlog::level::level_enum level, const std::st
 }
 
 void LogObserver::lease_at_risk(const core::Lease& lease, std::string_view why) {
+    ++totals_.at_risk;
     say(at_risk_,
         spdlog::level::warn,
         "lease at risk: a renewal failed " + describe(lease) + " why=\"" + std::string{why} + "\"");
 }
 
 void LogObserver::lease_recovered(const core::Lease& lease) {
+    ++totals_.recovered;
     say(recovered_, spdlog::level::info, "lease recovered " + describe(lease));
 }
 
 void LogObserver::lease_lost(const core::Lease& lease, core::LossCause cause) {
-    const char* why = cause == core::LossCause::taken ? "gone from the store" : "deadline passed";
+    const bool taken = cause == core::LossCause::taken;
+    ++(taken ? totals_.taken : totals_.expired);
+    const char* why = taken ? "gone from the store" : "deadline passed";
     say(lost_, spdlog::level::warn, "lease lost " + describe(lease) + " why=\"" + why + "\"");
 }
 
 void LogObserver::outcome_unknown(const core::LockName& name) {
+    ++totals_.unknown;
     say(unknown_,
         spdlog::level::warn,
         "an answer of the store was lost; cleaning up lock=\"" + name.text() + "\"");

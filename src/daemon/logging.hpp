@@ -20,7 +20,7 @@ using Logger = std::shared_ptr<spdlog::logger>;
 // `level` and `format` as checked by the settings.
 Logger make_logger(const std::string& level, const std::string& format);
 
-// What happens to leases, for the operator. Of each kind at most kPerSecond lines a second; what
+// What happens to leases, for the operator, in the log and counted. In the log of each kind at most kPerSecond lines a second; what
 // was left out is counted in the next one. One object per shard, used by its thread.
 class LogObserver final : public core::Observer {
 public:
@@ -33,6 +33,15 @@ public:
     void lease_recovered(const core::Lease& lease) override;
     void lease_lost(const core::Lease& lease, core::LossCause cause) override;
     void outcome_unknown(const core::LockName& name) override;
+
+    struct Totals {
+        std::uint64_t at_risk = 0;
+        std::uint64_t recovered = 0;
+        std::uint64_t taken = 0;    // lost: gone from the store
+        std::uint64_t expired = 0;  // lost: no renewal was confirmed before the deadline
+        std::uint64_t unknown = 0;
+    };
+    const Totals& totals() const { return totals_; }
 
 private:
     struct Kind {
@@ -49,6 +58,7 @@ private:
     Kind recovered_;
     Kind lost_;
     Kind unknown_;
+    Totals totals_;
 };
 
 }  // namespace holdfast::daemon

@@ -42,12 +42,16 @@ int wait_for(const sigset_t& signals) {
 }
 
 // What a person who has just started it wants to see.
-void greet(const std::vector<std::string>& addresses, const std::string& store) {
+void greet(const daemon::Daemon& holdfastd, const std::string& store) {
     std::error_code error;
     const auto program = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
     std::cout << "holdfastd " << kVersion << " serves on";
+    const auto addresses = holdfastd.addresses();
     for (const std::string& address : addresses) {
         std::cout << ' ' << address;
+    }
+    if (!holdfastd.http_address().empty()) {
+        std::cout << "; http://" << holdfastd.http_address() << "/readyz, /livez, /metrics";
     }
     std::cout << "\nstore: " << store << "\n\nTake a lock in another shell:\n\n  "
               << (program / "holdfast").string();
@@ -77,7 +81,7 @@ int run(const daemon::Settings& settings) {
         }
         logger->warn("waiting for the store at {}: {}", store.address(), trouble);
     }
-    greet(holdfastd.addresses(),
+    greet(holdfastd,
           embedded ? "embedded, gone when this daemon ends; not for production" : store.address());
 
     logger->info("{}: draining; send it again to end at once",
@@ -101,6 +105,8 @@ int main(int argc, char** argv) {
         }
         return run(std::get<daemon::Settings>(configured));
     } catch (const rpc::CannotListen& error) {
+        return exit_with(ExitCode::cannot_listen, error.what());
+    } catch (const admin::CannotListen& error) {
         return exit_with(ExitCode::cannot_listen, error.what());
     } catch (const std::exception& error) {
         return exit_with(ExitCode::failed, error.what());

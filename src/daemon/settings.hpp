@@ -17,6 +17,7 @@ struct Settings {
 
     struct Listen {
         std::vector<std::string> grpc{"127.0.0.1:7420"};
+        std::string http = "127.0.0.1:7421";  // empty: none
     } listen;
 
     struct Store {

@@ -140,20 +140,21 @@ Setting boolean(std::string path, Member member, std::string help) {
             }};
 }
 
-Setting addresses() {
+bool has_port(const std::string& address) {
+    const auto colon = address.rfind(':');
+    return colon != std::string::npos && colon > 0 && colon + 1 < address.size() &&
+           std::all_of(address.begin() + static_cast<std::ptrdiff_t>(colon) + 1,
+                       address.end(),
+                       [](unsigned char c) { return std::isdigit(c); });
+}
+
+Setting grpc_addresses() {
     return {"listen.grpc",
             Kind::list,
             "addresses of the gRPC API: host:port, [ipv6]:port or unix:/path",
             [](Settings& settings, const Texts& values) -> Read {
                 for (const std::string& address : values) {
-                    const bool is_unix = address.starts_with("unix:/");
-                    const auto colon = address.rfind(':');
-                    const bool has_port =
-                        colon != std::string::npos && colon > 0 && colon + 1 < address.size() &&
-                        std::all_of(address.begin() + static_cast<std::ptrdiff_t>(colon) + 1,
-                                    address.end(),
-                                    [](unsigned char c) { return std::isdigit(c); });
-                    if (!is_unix && !has_port) {
+                    if (!address.starts_with("unix:/") && !has_port(address)) {
                         return wrong("has \"" + address +
                                      "\", which is neither host:port nor unix:/path");
                     }
@@ -171,6 +172,21 @@ Setting addresses() {
                 }
                 return "[" + list + "]";
             }};
+}
+
+Setting http_address() {
+    Setting setting = text(
+        "listen.http",
+        [](Settings & s) -> auto& { return s.listen.http; },
+        "address of /livez, /readyz and /metrics: host:port or [ipv6]:port; empty: none");
+    setting.read = [](Settings& settings, const Texts& values) -> Read {
+        if (!values.front().empty() && !has_port(values.front())) {
+            return wrong("is neither host:port nor empty");
+        }
+        settings.listen.http = values.front();
+        return {};
+    };
+    return setting;
 }
 
 Setting store_url() {
@@ -342,7 +358,7 @@ std::string Setting::environment() const {
 }
 
 std::vector<Setting> make_settings_table() {
-    std::vector<Setting> table{addresses()};
+    std::vector<Setting> table{grpc_addresses(), http_address()};
     for (auto part : {store_settings(), limit_settings(), process_settings()}) {
         std::move(part.begin(), part.end(), std::back_inserter(table));
     }

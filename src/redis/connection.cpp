@@ -205,7 +205,7 @@ Connection::Awaitable<void> Connection::read_until_broken() {
             broke(error.message());
             co_return;
         }
-        switch (multiplexer_.received(std::string_view{incoming_.data(), bytes})) {
+        switch (multiplexer_.received({incoming_.data(), bytes}, boot_now())) {
             case Multiplexer::Health::good:
                 break;
             case Multiplexer::Health::protocol_error:

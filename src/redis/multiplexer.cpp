@@ -24,7 +24,7 @@ std::optional<Failure> Multiplexer::push(Command& command, BootTime now) {
     const BootTime deadline = now + command.timeout;
     earliest_ = std::min(earliest_, deadline);
     output_ += command.wire;
-    entries_.push_back({deadline, false, std::move(command.done), std::move(command.late)});
+    entries_.push_back({now, deadline, false, std::move(command.done), std::move(command.late)});
     ++waiting_;
     return {};
 }
@@ -35,7 +35,7 @@ void Multiplexer::stage(std::string& into) {
     waiting_ = 0;
 }
 
-Multiplexer::Health Multiplexer::received(std::string_view bytes) {
+Multiplexer::Health Multiplexer::received(std::string_view bytes, BootTime now) {
     if (!reader_->feed(bytes)) {
         return Health::protocol_error;
     }
@@ -54,14 +54,15 @@ Multiplexer::Health Multiplexer::received(std::string_view bytes) {
         if ((*reply)->is_error() && needs_reconnect((*reply)->text())) {
             health = Health::wants_reconnect;
         }
-        complete(*std::move(reply));
+        complete(*std::move(reply), now);
     }
 }
 
-void Multiplexer::complete(Reply reply) {
+void Multiplexer::complete(Reply reply, BootTime now) {
     Entry entry = std::move(entries_.front());
     entries_.pop_front();
     ++counters_.replies;
+    counters_.latencies.add(now - entry.pushed_at);
     if (!entry.abandoned) {
         entry.done(std::move(reply));
         return;

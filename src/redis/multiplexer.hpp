@@ -16,6 +16,7 @@
 // Nothing is ever written twice.
 
 #include "redis/client.hpp"
+#include "redis/latencies.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -41,6 +42,7 @@ public:
         std::uint64_t timeouts = 0;
         std::uint64_t late_replies = 0;
         std::uint64_t refused = 0;
+        Latencies latencies;  // of all replies, late ones too
     };
     enum class Health { good, protocol_error, wants_reconnect };
 
@@ -55,7 +57,7 @@ public:
 
     // Bytes from the server: calls `done` and `late` of what they complete. After anything but
     // good, close the connection and call disconnected().
-    Health received(std::string_view bytes);
+    Health received(std::string_view bytes, BootTime now);
     // Times out what is due. Cheap while nothing is.
     void expire(BootTime now);
     // The connection is gone: fails everything and starts afresh.
@@ -66,13 +68,14 @@ public:
 
 private:
     struct Entry {
+        BootTime pushed_at;
         BootTime deadline;
         bool abandoned = false;
         absl::AnyInvocable<void(Outcome)> done;
         absl::AnyInvocable<void(const Reply&)> late;
     };
 
-    void complete(Reply reply);
+    void complete(Reply reply, BootTime now);
 
     Limits limits_;
     Counters counters_;

@@ -51,24 +51,33 @@ void Pool::send(std::size_t affinity, Command command) {
 Pool::Status Pool::status() const {
     Status total;
     for (const auto& connection : connections_) {
-        total.up += connection->up() ? 1 : 0;
-        if (!connection->up()) {
-            total.last_error = connection->last_error();
-        }
-        const Connection::Counters& counters = connection->counters();
-        total.connections.connects += counters.connects;
-        total.connections.failed_connects += counters.failed_connects;
-        total.connections.protocol_errors += counters.protocol_errors;
-        total.connections.writes += counters.writes;
         const Multiplexer& multiplexer = connection->multiplexer();
-        total.in_flight += multiplexer.in_flight();
-        total.commands.commands += multiplexer.counters().commands;
-        total.commands.replies += multiplexer.counters().replies;
-        total.commands.timeouts += multiplexer.counters().timeouts;
-        total.commands.late_replies += multiplexer.counters().late_replies;
-        total.commands.refused += multiplexer.counters().refused;
+        total += {connection->up() ? 1U : 0U,
+                  multiplexer.in_flight(),
+                  connection->up() ? std::string{} : connection->last_error(),
+                  connection->counters(),
+                  multiplexer.counters()};
     }
     return total;
+}
+
+Pool::Status& Pool::Status::operator+=(const Status& other) {
+    up += other.up;
+    in_flight += other.in_flight;
+    if (!other.last_error.empty()) {
+        last_error = other.last_error;
+    }
+    connections.connects += other.connections.connects;
+    connections.failed_connects += other.connections.failed_connects;
+    connections.protocol_errors += other.connections.protocol_errors;
+    connections.writes += other.connections.writes;
+    commands.commands += other.commands.commands;
+    commands.replies += other.commands.replies;
+    commands.timeouts += other.commands.timeouts;
+    commands.late_replies += other.commands.late_replies;
+    commands.refused += other.commands.refused;
+    commands.latencies += other.commands.latencies;
+    return *this;
 }
 
 }  // namespace holdfast::redis

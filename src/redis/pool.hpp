@@ -22,6 +22,8 @@ public:
         std::string last_error;  // why one of them is down
         Connection::Counters connections;
         Multiplexer::Counters commands;
+
+        Status& operator+=(const Status& other);
     };
 
     // `on_change` is called on the loop's thread when a connection comes up or goes down.

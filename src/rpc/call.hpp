@@ -42,6 +42,15 @@ public:
     virtual void returned(bool ok) = 0;
 };
 
+// What the calls of one server share; outlives them.
+struct CallContext {
+    const core::Clock& clock;
+    Gate& gate;
+    // Told of each call as it is answered, with the method's index and the time since it arrived.
+    // From any thread.
+    std::function<void(std::size_t method, grpc::StatusCode code, core::Duration took)> on_answer;
+};
+
 // What a kind of call is made of: how to ask gRPC for the next one, and what to do with it.
 template <class Request, class Response>
 class UnaryCall;
@@ -49,6 +58,7 @@ class UnaryCall;
 template <class Request, class Response>
 struct Method {
     using Call = UnaryCall<Request, Response>;
+    std::size_t index;  // for CallContext::on_answer
     std::function<void(grpc::ServerContext*,
                        Request*,
                        grpc::ServerAsyncResponseWriter<Response>*,
@@ -64,12 +74,11 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Respons
 public:
     using MethodType = Method<Request, Response>;
 
-    // Arms one call. `method`, `clock` and `gate` outlive the queue.
+    // Arms one call. `method` and `shared` outlive the queue.
     static void arm(const MethodType& method,
-                    const core::Clock& clock,
-                    Gate& gate,
+                    const CallContext& shared,
                     grpc::ServerCompletionQueue& queue) {
-        auto call = std::make_shared<UnaryCall>(method, clock, gate, queue);
+        auto call = std::make_shared<UnaryCall>(method, shared, queue);
         call->arrived_.hold(call);
         if (method.waits) {
             call->done_.hold(call);
@@ -80,14 +89,13 @@ public:
     }
 
     UnaryCall(const MethodType& method,
-              const core::Clock& clock,
-              Gate& gate,
+              const CallContext& shared,
               grpc::ServerCompletionQueue& queue)
-        : method_(method), clock_(clock), gate_(gate), queue_(queue), writer_(&context_) {}
+        : method_(method), shared_(shared), queue_(queue), writer_(&context_) {}
 
     ~UnaryCall() {
         if (open_) {
-            gate_.leave();
+            shared_.gate.leave();
         }
     }
 
@@ -103,11 +111,13 @@ public:
         if (left.tv_sec > kForever) {
             return core::kNever;
         }
-        return clock_.now() + std::chrono::seconds{left.tv_sec} + core::Duration{left.tv_nsec};
+        return shared_.clock.now() + std::chrono::seconds{left.tv_sec} +
+               core::Duration{left.tv_nsec};
     }
 
     // Sends the response, or the error. Once; from any thread; nothing may be touched after it.
     void finish(const grpc::Status& status) {
+        shared_.on_answer(method_.index, status.error_code(), shared_.clock.now() - received_at_);
         finished_.hold(this->shared_from_this());
         if (status.ok()) {
             writer_.Finish(response_, status, &finished_);
@@ -146,12 +156,12 @@ private:
             done_.release();  // gRPC does not return this tag for a call that never began
             return;
         }
-        if (!gate_.enter()) {
+        if (!shared_.gate.enter()) {
             return;  // too late to begin: the client sees the connection close
         }
         open_ = true;
-        arm(method_, clock_, gate_, queue_);
-        received_at_ = clock_.now();
+        arm(method_, shared_, queue_);
+        received_at_ = shared_.clock.now();
         method_.handle(this->shared_from_this());
     }
 
@@ -176,8 +186,7 @@ private:
     }
 
     const MethodType& method_;
-    const core::Clock& clock_;
-    Gate& gate_;
+    const CallContext& shared_;
     grpc::ServerCompletionQueue& queue_;
     grpc::ServerContext context_;
     Request request_;

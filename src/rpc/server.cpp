@@ -18,7 +18,7 @@
 namespace holdfast::rpc {
 namespace {
 
-constexpr char kServiceName[] = "holdfast.v1.LockService";
+constexpr std::array kServiceNames{"", "holdfast.v1.LockService", "holdfast.v1.AdminService"};
 // Calls armed for each method on each queue: so many can arrive while the queue's thread is busy.
 constexpr int kArmedOften = 64;  // Acquire, Release, Renew
 constexpr int kArmedRarely = 4;
@@ -54,8 +54,10 @@ Method<Request, Response> method(LockService& service,
                                  Ask<MixIn, Request, Response> ask,
                                  Handlers& handlers,
                                  Handle<Request, Response> handle,
+                                 std::size_t index,
                                  bool waits = false) {
-    return {[&service, ask](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
+    return {index,
+            [&service, ask](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
                 (service.*ask)(context, request, writer, queue, queue, tag);
             },
             [&handlers, handle](auto call) { (handlers.*handle)(std::move(call)); },
@@ -64,40 +66,63 @@ Method<Request, Response> method(LockService& service,
 
 }  // namespace
 
+const std::array<std::string_view, 17> kStatusCodes{"OK",
+                                                    "CANCELLED",
+                                                    "UNKNOWN",
+                                                    "INVALID_ARGUMENT",
+                                                    "DEADLINE_EXCEEDED",
+                                                    "NOT_FOUND",
+                                                    "ALREADY_EXISTS",
+                                                    "PERMISSION_DENIED",
+                                                    "RESOURCE_EXHAUSTED",
+                                                    "FAILED_PRECONDITION",
+                                                    "ABORTED",
+                                                    "OUT_OF_RANGE",
+                                                    "UNIMPLEMENTED",
+                                                    "INTERNAL",
+                                                    "UNAVAILABLE",
+                                                    "DATA_LOSS",
+                                                    "UNAUTHENTICATED"};
+
 struct Server::Impl {
     Impl(const ServerSettings& wanted,
          const core::Clock& time,
          const core::Limits& limits,
          core::Shards& shards)
-        : settings(wanted), clock(time), handlers(time, limits, shards) {}
+        : settings(wanted),
+          handlers(time, limits, shards),
+          shared{
+              time, gate, [this](std::size_t method, grpc::StatusCode code, core::Duration took) {
+                  settings.on_answer(method, static_cast<std::size_t>(code), took);
+              }} {}
 
     void build();
     void arm_all(grpc::ServerCompletionQueue& queue);
     template <class Request, class Response>
     void arm(const Method<Request, Response>& what, grpc::ServerCompletionQueue& queue, int calls) {
         for (int i = 0; i < calls; ++i) {
-            UnaryCall<Request, Response>::arm(what, clock, gate, queue);
+            UnaryCall<Request, Response>::arm(what, shared, queue);
         }
     }
 
     ServerSettings settings;
-    const core::Clock& clock;
     Handlers handlers;
     Gate gate;
+    CallContext shared;
     LockService service;
     UnservedAdmin admin;
     Method<v1::AcquireRequest, v1::AcquireResponse> acquire =
-        method(service, &LockService::RequestAcquire, handlers, &Handlers::acquire, true);
+        method(service, &LockService::RequestAcquire, handlers, &Handlers::acquire, 0, true);
     Method<v1::ReleaseRequest, v1::ReleaseResponse> release =
-        method(service, &LockService::RequestRelease, handlers, &Handlers::release);
+        method(service, &LockService::RequestRelease, handlers, &Handlers::release, 1);
     Method<v1::RenewRequest, v1::RenewResponse> renew =
-        method(service, &LockService::RequestRenew, handlers, &Handlers::renew);
+        method(service, &LockService::RequestRenew, handlers, &Handlers::renew, 2);
     Method<v1::GetLockRequest, v1::GetLockResponse> get_lock =
-        method(service, &LockService::RequestGetLock, handlers, &Handlers::get_lock);
+        method(service, &LockService::RequestGetLock, handlers, &Handlers::get_lock, 3);
     Method<v1::ListLocksRequest, v1::ListLocksResponse> list_locks =
-        method(service, &LockService::RequestListLocks, handlers, &Handlers::list_locks);
+        method(service, &LockService::RequestListLocks, handlers, &Handlers::list_locks, 4);
     Method<v1::ValidateRequest, v1::ValidateResponse> validate =
-        method(service, &LockService::RequestValidate, handlers, &Handlers::validate);
+        method(service, &LockService::RequestValidate, handlers, &Handlers::validate, 5);
     std::vector<std::string> bound;
     std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues;
     std::unique_ptr<grpc::Server> server;
@@ -198,8 +223,9 @@ std::vector<std::string> Server::addresses() const {
 
 void Server::set_serving(bool serving) {
     if (auto* health = impl_->server->GetHealthCheckService()) {
-        health->SetServingStatus("", serving);
-        health->SetServingStatus(kServiceName, serving);
+        for (const char* service : kServiceNames) {
+            health->SetServingStatus(service, serving);
+        }
     }
 }
 

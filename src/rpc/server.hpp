@@ -11,16 +11,27 @@
 #include "core/limits.hpp"
 #include "core/shards.hpp"
 
+#include <array>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace holdfast::rpc {
 
+// The RPCs that are served and counted, and gRPC's status codes, both by index.
+inline constexpr std::array<std::string_view, 6> kMethods{
+    "Acquire", "Release", "Renew", "GetLock", "ListLocks", "Validate"};
+extern const std::array<std::string_view, 17> kStatusCodes;
+
 struct ServerSettings {
     std::vector<std::string> listen;  // "host:port" (port 0: any free one) or "unix:/path"
     std::size_t queues = 1;           // completion queues, each with a thread
+    // Told of each call as it is answered: an index into kMethods, one into kStatusCodes, and the
+    // time since the call arrived. From any thread.
+    std::function<void(std::size_t method, std::size_t code, core::Duration took)> on_answer;
 };
 
 // An address cannot be listened on. what() names it.
@@ -42,8 +53,8 @@ public:
     // Where it listens, with the ports that were chosen.
     std::vector<std::string> addresses() const;
 
-    // What grpc.health.v1 answers for "" and holdfast.v1.LockService; NOT_SERVING at first. From
-    // any thread.
+    // What grpc.health.v1 answers for "" and for each service; NOT_SERVING at first. From any
+    // thread.
     void set_serving(bool serving);
 
     // Not from a queue's or a shard's thread.

@@ -100,8 +100,8 @@ TEST(Drain, DoesNotWaitForConnectionsThatCarryNoCall) {
     gate.hold_requests(true);  // it never says goodbye
     Client watcher{daemon.address()};
     grpc::ClientContext context;
-    const auto watch = health::Health::NewStub(watcher.channel())
-                           ->Watch(&context, health::HealthCheckRequest{});
+    const auto watch =
+        health::Health::NewStub(watcher.channel())->Watch(&context, health::HealthCheckRequest{});
     health::HealthCheckResponse response;
     ASSERT_TRUE(watch->Read(&response));
     daemon.process().signal(SIGTERM);

@@ -2,6 +2,10 @@
 
 #include "grpc/health/v1/health.grpc.pb.h"
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
 #include <grpcpp/create_channel.h>
 
 #include <csignal>
@@ -15,8 +19,12 @@ std::string program(const std::string& name) {
 Daemon::Daemon(std::vector<std::string> arguments,
                const std::map<std::string, std::string>& environment,
                bool wait)
-    : port_(test::free_port()) {
-    std::vector<std::string> all{program("holdfastd"), "--listen", address()};
+    : port_(test::free_port()), http_port_(test::free_port()) {
+    std::vector<std::string> all{program("holdfastd"),
+                                 "--listen",
+                                 address(),
+                                 "--admin",
+                                 "127.0.0.1:" + std::to_string(http_port_)};
     all.insert(all.end(), arguments.begin(), arguments.end());
     process_ = std::make_unique<test::Process>(all, directory_.file("log"), environment);
     if (wait) {
@@ -45,6 +53,17 @@ bool Daemon::serving() const {
 
 bool Daemon::wait_serving(bool wanted) const {
     return eventually([&] { return serving() == wanted; }, 20s);
+}
+
+std::string http(int port, const std::string& request) {
+    boost::asio::io_context context;
+    boost::asio::ip::tcp::socket socket{context};
+    socket.connect({boost::asio::ip::address_v4::loopback(), static_cast<std::uint16_t>(port)});
+    boost::asio::write(socket, boost::asio::buffer(request));
+    std::string answer;
+    boost::system::error_code closed;
+    boost::asio::read(socket, boost::asio::dynamic_buffer(answer), closed);
+    return answer;
 }
 
 Answer answer_of(const grpc::Status& status) {

@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 using Steady = std::chrono::steady_clock;
 using test::eventually;
 
-// holdfastd on a port of its own.
+// holdfastd on ports of its own.
 class Daemon {
 public:
     // With `arguments` besides --listen. Waits until it serves, unless told otherwise.
@@ -33,6 +33,7 @@ public:
 
     std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
     int port() const { return port_; }
+    int http_port() const { return http_port_; }
     test::Process& process() { return *process_; }
     std::string log() const { return test::read_file(directory_.file("log")); }
     // By grpc.health.v1.
@@ -42,6 +43,7 @@ public:
 private:
     test::TempDir directory_;
     int port_;
+    int http_port_;
     std::unique_ptr<test::Process> process_;
 };
 
@@ -90,6 +92,13 @@ private:
     std::shared_ptr<grpc::Channel> channel_;
     std::unique_ptr<pb::LockService::Stub> stub_;
 };
+
+// The answer of an HTTP server of 127.0.0.1 to `request`, until it closes: status line, headers,
+// body.
+std::string http(int port, const std::string& request);
+inline std::string http_get(int port, const std::string& path) {
+    return http(port, "GET " + path + " HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+}
 
 Answer answer_of(const grpc::Status& status);
 

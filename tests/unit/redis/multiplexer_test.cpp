@@ -67,8 +67,8 @@ TEST_F(MultiplexerTest, MatchesRepliesInOrderHoweverTheyAreCut) {
         push(a);
         push(b);
         write();
-        EXPECT_EQ(multiplexer_.received(replies.substr(0, cut)), Multiplexer::Health::good);
-        EXPECT_EQ(multiplexer_.received(replies.substr(cut)), Multiplexer::Health::good);
+        EXPECT_EQ(multiplexer_.received(replies.substr(0, cut), now_), Multiplexer::Health::good);
+        EXPECT_EQ(multiplexer_.received(replies.substr(cut), now_), Multiplexer::Health::good);
         EXPECT_EQ(a.reply + b.reply, "ab");
         EXPECT_EQ(a.answers + b.answers, 2);
     }
@@ -82,7 +82,7 @@ TEST_F(MultiplexerTest, ABreakLeavesWrittenOnesUnknownAndRefusesTheRest) {
     push(written);
     write();
     push(waiting);
-    multiplexer_.received("+a\r\n+hal");
+    multiplexer_.received("+a\r\n+hal", now_);
     multiplexer_.disconnected(Failure::refused_disconnected);
     EXPECT_EQ(answered.reply, "a");
     EXPECT_EQ(written.failure, Failure::unknown_disconnected);
@@ -92,7 +92,7 @@ TEST_F(MultiplexerTest, ABreakLeavesWrittenOnesUnknownAndRefusesTheRest) {
     Seen fresh;
     push(fresh);
     write();
-    multiplexer_.received("+new\r\n");
+    multiplexer_.received("+new\r\n", now_);
     EXPECT_EQ(fresh.reply, "new");
 }
 
@@ -106,7 +106,7 @@ TEST_F(MultiplexerTest, ALateReplyKeepsItsPlaceAndGoesToLate) {
     EXPECT_EQ(slow.answers, 0);
     multiplexer_.expire(now_ + 10ms);
     EXPECT_EQ(slow.failure, Failure::unknown_timeout);
-    multiplexer_.received("+late\r\n+next\r\n");
+    multiplexer_.received("+late\r\n+next\r\n", now_);
     EXPECT_EQ(slow.late, "late");
     EXPECT_EQ(slow.answers, 1);
     EXPECT_EQ(next.reply, "next");
@@ -156,14 +156,14 @@ TEST_F(MultiplexerTest, NoticesWhatIsNotRedis) {
     Seen seen;
     push(seen);
     write();
-    EXPECT_EQ(multiplexer_.received("HTTP/1.1 400 Bad Request\r\n"),
+    EXPECT_EQ(multiplexer_.received("HTTP/1.1 400 Bad Request\r\n", now_),
               Multiplexer::Health::protocol_error);
 }
 
 TEST_F(MultiplexerTest, AReplyThatNobodyAskedForIsAnError) {
     Seen waiting;
     push(waiting);  // not written yet: the server cannot know of it
-    EXPECT_EQ(multiplexer_.received("+x\r\n"), Multiplexer::Health::protocol_error);
+    EXPECT_EQ(multiplexer_.received("+x\r\n", now_), Multiplexer::Health::protocol_error);
 }
 
 TEST_F(MultiplexerTest, AServerThatIsNoPrimaryIsLeft) {
@@ -171,7 +171,7 @@ TEST_F(MultiplexerTest, AServerThatIsNoPrimaryIsLeft) {
         Seen seen;
         push(seen);
         write();
-        EXPECT_EQ(multiplexer_.received(error), Multiplexer::Health::wants_reconnect);
+        EXPECT_EQ(multiplexer_.received(error, now_), Multiplexer::Health::wants_reconnect);
         EXPECT_EQ(seen.answers, 1);
     }
 }
