@@ -15,12 +15,13 @@ constexpr char kFooter[] =
     "Examples:\n"
     "  holdfast acquire nightly-report --ttl 30s --wait 5s\n"
     "  holdfast acquire nightly-report -q | holdfast release -\n"
+    "  holdfast run nightly-report --ttl 30s -- ./report.sh\n"
     "  holdfast -o json ls\n\n"
     "Exit codes: 0 done; 1 failed, or not serving (health); 2 wrong arguments; 3 the lease had\n"
     "expired, nobody took the lock since (release); 4 a later grant exists (release); 5 no such\n"
     "lease, or nobody holds the lock; 69 the daemon or its store cannot be reached, or the "
     "outcome\n"
-    "is unknown; 75 the lock is held by another; 76 the lease is lost.";
+    "is unknown; 75 the lock is held by another; 76 the lease is lost. run has its own.";
 
 std::string default_server() {
     const char* server = std::getenv("HOLDFAST_SERVER");
@@ -66,7 +67,8 @@ ExitCode run(std::vector<std::string> arguments,
     app.add_option("-o,--output", context.output, "text or json")
         ->check(CLI::IsMember({"text", "json"}));
     add_duration(app, "--timeout", context.timeout, "how long a call may take; 10s, and the wait");
-    for (const auto add : {add_acquire, add_release, add_renew, add_show, add_ls, add_health}) {
+    for (const auto add :
+         {add_acquire, add_release, add_renew, add_show, add_ls, add_run, add_health}) {
         add(app, context);
     }
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them

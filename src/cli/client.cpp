@@ -5,7 +5,6 @@
 #include <grpcpp/create_channel.h>
 
 #include <algorithm>
-#include <ctime>
 #include <thread>
 #include <utility>
 
@@ -13,17 +12,10 @@ namespace holdfast::cli {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::nanoseconds;
 
 constexpr milliseconds kRetryAfter{200};
 
-nanoseconds boot_now() {
-    timespec time{};
-    clock_gettime(CLOCK_BOOTTIME, &time);
-    return std::chrono::seconds{time.tv_sec} + nanoseconds{time.tv_nsec};
-}
-
-Held held_from(const v1::Lease& lease, nanoseconds sent_at) {
+Held held_from(const v1::Lease& lease, BootTime sent_at) {
     const milliseconds promised{lease.elapsed_ms() + lease.safe_for_ms()};
     return {lease, sent_at + promised};
 }
@@ -49,7 +41,7 @@ Outcome<Held> Client::acquire(const v1::AcquireRequest& request) {
         grpc::ClientContext context;
         prepare(context);
         v1::AcquireResponse response;
-        const nanoseconds sent_at = boot_now();
+        const BootTime sent_at = boot_now();
         const grpc::Status status = locks_->Acquire(&context, request, &response);
         if (status.ok()) {
             return held_from(response.lease(), sent_at);
@@ -82,7 +74,7 @@ Outcome<Held> Client::renew(const std::string& lease_id, milliseconds ttl) {
     request.set_lease_id(lease_id);
     request.set_ttl_ms(static_cast<std::uint64_t>(ttl.count()));
     v1::RenewResponse response;
-    const nanoseconds sent_at = boot_now();
+    const BootTime sent_at = boot_now();
     const grpc::Status status = locks_->Renew(&context, request, &response);
     return status.ok() ? Outcome<Held>{held_from(response.lease(), sent_at)}
                        : tl::unexpected(failure_of(status, server_));

@@ -2,6 +2,7 @@
 
 // The daemon as the verbs see it: one blocking call each.
 
+#include "cli/boot_clock.hpp"
 #include "cli/failure.hpp"
 #include "holdfast/v1/lock_service.grpc.pb.h"
 
@@ -18,7 +19,7 @@ using Outcome = tl::expected<T, Failure>;
 // A lease, and until when it may be believed, counted as the proto says: from before the send.
 struct Held {
     v1::Lease lease;
-    std::chrono::nanoseconds believe_until{};  // on CLOCK_BOOTTIME
+    BootTime believe_until{};
 
     std::chrono::milliseconds safe_for() const;  // from now on; 0 at the least
 };

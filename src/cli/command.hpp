@@ -46,6 +46,7 @@ void add_release(CLI::App& app, Context& context);
 void add_renew(CLI::App& app, Context& context);
 void add_show(CLI::App& app, Context& context);
 void add_ls(CLI::App& app, Context& context);
+void add_run(CLI::App& app, Context& context);
 void add_health(CLI::App& app, Context& context);
 
 }  // namespace holdfast::cli

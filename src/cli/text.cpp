@@ -46,6 +46,11 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
     return any ? std::optional{std::chrono::milliseconds{total}} : std::nullopt;
 }
 
+std::uint64_t milliseconds_of(std::string_view text) {
+    return static_cast<std::uint64_t>(
+        parse_duration(text).value_or(std::chrono::milliseconds{0}).count());
+}
+
 std::string show_duration(std::chrono::milliseconds value) {
     const std::int64_t ms = value.count();
     if (ms < 1000) {

@@ -3,6 +3,7 @@
 // Text for people: durations in and out, odd characters made visible, tables.
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,9 @@ namespace holdfast::cli {
 
 // 500ms, 10s, 1m30s, 2h. Empty if it is none, a bare number in particular.
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+// The same in milliseconds, as the API has it; 0 if there is none.
+std::uint64_t milliseconds_of(std::string_view text);
 
 // With at most two units: 3d4h, 1m30s, 2.5s, 40ms.
 std::string show_duration(std::chrono::milliseconds value);

@@ -19,7 +19,7 @@ namespace health = ::grpc::health::v1;
 
 Outcome holdfastd(std::vector<std::string> arguments,
                   const std::map<std::string, std::string>& environment = {}) {
-    arguments.insert(arguments.begin(), program("holdfastd"));
+    arguments.insert(arguments.begin(), {program("holdfastd"), "--admin", "127.0.0.1:0"});
     return run_program(arguments, environment);
 }
 

@@ -79,6 +79,7 @@ TEST(Daemon, ServesManyClientsAndStopsInTheMiddle) {
         std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::null_sink_mt>());
     daemon::Settings settings;
     settings.listen.grpc = {"127.0.0.1:0"};
+    settings.listen.http = "127.0.0.1:0";
     settings.store.url = redis.url();
     settings.server.shards = 2;
     settings.server.queues = 2;

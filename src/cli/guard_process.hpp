@@ -1,0 +1,32 @@
+#pragma once
+
+// Inside the guard's process; see guard.hpp for its states. What goes over the socket is in records
+// of one size (SOCK_SEQPACKET keeps their bounds).
+
+#include "cli/guard.hpp"
+
+namespace holdfast::cli {
+
+// From us to the guard.
+struct GuardOrder {
+    enum Kind : std::uint8_t { begin, extend, give_up, signal };
+    Kind kind = begin;
+    int signal_number = 0;
+    std::uint64_t token = 0;
+    EndBy end_by;
+};
+
+// From the guard to us.
+struct GuardReport {
+    enum Kind : std::uint8_t { begun, ended };
+    Kind kind = begun;
+    pid_t group = -1;
+    Guard::Ended outcome;
+};
+
+// Is the guard until it is done, then exits.
+[[noreturn]] void be_guard(int socket,
+                           const std::vector<std::string>& command,
+                           const std::string& lock);
+
+}  // namespace holdfast::cli

@@ -1,0 +1,199 @@
+// holdfast run: a command never outlives the lock it runs under.
+
+#include "fixture.hpp"
+#include "support/tcp_gate.hpp"
+
+#include <gmock/gmock.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+namespace holdfast::e2e {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+// Two daemons on one Redis: one that `holdfast run` uses, through a gate, and one that tells what
+// others see.
+class Run : public testing::Test {
+protected:
+    Run()
+        : near_(std::make_unique<Daemon>(std::vector<std::string>{"--store", redis_.url()})),
+          far_({"--store", redis_.url()}),
+          gate_(near_->port()),
+          other_(far_.address()) {}
+
+    std::vector<std::string> arguments(const std::string& script,
+                                       std::vector<std::string> options = {}) const {
+        std::vector<std::string> all{program("holdfast"),
+                                     "--server",
+                                     "127.0.0.1:" + std::to_string(gate_.port()),
+                                     "run",
+                                     "job"};
+        all.insert(all.end(), options.begin(), options.end());
+        for (const char* part : {"--", "sh", "-c"}) {
+            all.emplace_back(part);
+        }
+        all.push_back(script);
+        return all;
+    }
+
+    // Starts it and waits until the command runs. `script` is to be what the command does then.
+    void start(const std::string& script) {
+        run_ = std::make_unique<test::Process>(
+            arguments("echo $$ >" + pid_file() + "; " + script, {"--ttl", "1s"}), log_file());
+        ASSERT_TRUE(eventually([&] { return test::read_file(pid_file()).ends_with("\n"); }))
+            << log();
+        group_ = std::stoi(test::read_file(pid_file()));
+    }
+
+    bool group_alive() const { return kill(-group_, 0) == 0; }
+
+    // When another gets the lock, nothing of the command is left.
+    void expect_dead_before_the_next_grant() {
+        ASSERT_TRUE(other_.acquire("job", 10s, 10s).ok());
+        EXPECT_FALSE(group_alive());
+    }
+
+    // The guard's pid: the only child.
+    pid_t guard() const {
+        const std::string pid = std::to_string(run_->pid());
+        return std::stoi(test::read_file("/proc/" + pid + "/task/" + pid + "/children"));
+    }
+
+    std::string pid_file() const { return directory_.file("pid"); }
+    std::string log_file() const { return directory_.file("log"); }
+    std::string log() const { return test::read_file(log_file()); }
+
+    // Does not end by itself, nor by SIGTERM, and has a child that does not either.
+    static constexpr char kStubborn[] = "trap '' TERM; sleep 60 & while :; do sleep 0.05; done";
+
+    test::TempDir directory_;
+    test::RedisProcess redis_;
+    std::unique_ptr<Daemon> near_;
+    Daemon far_;
+    test::TcpGate gate_;
+    Client other_;
+    std::unique_ptr<test::Process> run_;
+    pid_t group_ = -1;
+};
+
+TEST_F(Run, GivesTheCommandItsTokenAndReturnsItsCode) {
+    const Outcome done = run_program(arguments("echo $HOLDFAST_LOCK $HOLDFAST_TOKEN; exit 42"));
+    EXPECT_EQ(done.code, 42);
+    EXPECT_THAT(done.output, StartsWith("job "));
+    EXPECT_GT(std::stoull(done.output.substr(4)), 0U);
+    EXPECT_EQ(run_program(arguments("kill -TERM $$")).code, 128 + SIGTERM);
+    ASSERT_TRUE(other_.acquire("job").ok()) << "it was not released";
+}
+
+TEST_F(Run, HoldsTheLockForAsLongAsTheCommandRuns) {
+    // Three times the ttl.
+    const auto begun = Steady::now();
+    start("sleep 3; exit 7");
+    EXPECT_EQ(other_.acquire("job").reason, "LOCK_HELD");
+    ASSERT_TRUE(other_.acquire("job", 10s, 10s).ok());
+    EXPECT_GE(Steady::now() - begun, 3s);
+    EXPECT_EQ(run_->wait(5s), 7) << log();
+}
+
+TEST_F(Run, SaysWhenTheLockOrTheCommandIsNotToBeHad) {
+    std::vector<std::string> missing = arguments("");
+    missing.resize(5);
+    missing.insert(missing.end(), {"--", "/nonexistent/command"});
+    EXPECT_EQ(run_program(missing).code, 127);
+    missing.back() = "/dev/null";
+    EXPECT_EQ(run_program(missing).code, 126);
+    missing.resize(5);
+    EXPECT_EQ(run_program(missing).code, 2);
+    EXPECT_EQ(run_program(arguments("exit 0", {"--ttl", "1h"})).code, 2);
+    ASSERT_TRUE(other_.acquire("job").ok()) << "a lock stayed behind";
+    const Outcome held = run_program(arguments("echo ran"));
+    EXPECT_EQ(held.code, 75);
+    EXPECT_EQ(held.output.find("ran"), std::string::npos);
+    gate_.refuse(true);
+    EXPECT_EQ(run_program(arguments("echo ran")).code, 75);
+}
+
+TEST_F(Run, TheCommandIsDeadInTimeWhenTheDaemonIsKilled) {
+    start(kStubborn);
+    near_->process().kill_and_wait();
+    expect_dead_before_the_next_grant();
+    EXPECT_EQ(run_->wait(10s), 76);
+    EXPECT_THAT(log(), HasSubstr("the lock was lost"));
+}
+
+TEST_F(Run, TheCommandIsDeadInTimeWhenNoReplyComesThrough) {
+    start(kStubborn);
+    gate_.hold_replies(true);
+    expect_dead_before_the_next_grant();
+    EXPECT_EQ(run_->wait(10s), 76);
+}
+
+TEST_F(Run, TheCommandIsDeadInTimeWhenWeAreStopped) {
+    start(kStubborn);
+    run_->stop();
+    expect_dead_before_the_next_grant();
+    run_->resume();
+    EXPECT_EQ(run_->wait(10s), 76);
+}
+
+TEST_F(Run, TheCommandIsDeadInTimeWhenWeAreKilled) {
+    start(kStubborn);
+    run_->kill_and_wait();
+    expect_dead_before_the_next_grant();
+}
+
+TEST_F(Run, TheCommandDiesWithItsGuard) {
+    start(kStubborn);
+    kill(guard(), SIGKILL);
+    EXPECT_EQ(run_->wait(10s), 76);
+    EXPECT_TRUE(eventually([&] { return !group_alive(); }));
+}
+
+TEST_F(Run, TheCommandMayCleanUpWhenTheLockIsLost) {
+    start("trap 'echo cleaned up; exit 3' TERM; while :; do sleep 0.05; done");
+    redis_.run({"FLUSHALL"});
+    ASSERT_TRUE(other_.acquire("job", 10s, 10s).ok());
+    EXPECT_EQ(run_->wait(10s), 76);
+    EXPECT_THAT(log(), HasSubstr("cleaned up"));
+    EXPECT_THAT(log(), HasSubstr("another's now"));
+}
+
+TEST_F(Run, ARestartOfTheDaemonDoesNoHarm) {
+    start("sleep 3; exit 7");
+    const std::string address = near_->address();
+    near_->process().kill_and_wait();
+    const test::Process again{
+        {program("holdfastd"), "--listen", address, "--admin", "", "--store", redis_.url()}};
+    EXPECT_EQ(run_->wait(10s), 7) << log();
+}
+
+TEST_F(Run, SignalsGoToTheCommand) {
+    start("trap 'exit 9' INT; while :; do sleep 0.05; done");
+    run_->signal(SIGINT);
+    EXPECT_EQ(run_->wait(10s), 9) << log();
+    EXPECT_TRUE(other_.acquire("job").ok());
+}
+
+TEST_F(Run, NothingOfTheCommandStaysBehind) {
+    start("sleep 60 & exit 5");
+    EXPECT_EQ(run_->wait(10s), 5) << log();
+    EXPECT_FALSE(group_alive());
+    EXPECT_TRUE(other_.acquire("job").ok());
+}
+
+TEST_F(Run, ASignalWhileItWaitsForTheLockLeavesNothing) {
+    ASSERT_TRUE(other_.acquire("job").ok());
+    test::Process waiting{arguments("true", {"--wait", "30s"})};
+    Client near{near_->address()};
+    ASSERT_TRUE(eventually([&] { return near.acquire("job").metadata["queue_length"] == "1"; }));
+    waiting.signal(SIGTERM);
+    EXPECT_EQ(waiting.wait(5s), 128 + SIGTERM);
+    EXPECT_TRUE(eventually([&] { return near.acquire("job").metadata["queue_length"] == "0"; }));
+}
+
+}  // namespace
+}  // namespace holdfast::e2e
