@@ -68,7 +68,7 @@ ExitCode run(std::vector<std::string> arguments,
         ->check(CLI::IsMember({"text", "json"}));
     add_duration(app, "--timeout", context.timeout, "how long a call may take; 10s, and the wait");
     for (const auto add :
-         {add_acquire, add_release, add_renew, add_show, add_ls, add_run, add_health}) {
+         {add_acquire, add_release, add_renew, add_show, add_ls, add_run, add_health, add_bench}) {
         add(app, context);
     }
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them

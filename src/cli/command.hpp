@@ -48,5 +48,6 @@ void add_show(CLI::App& app, Context& context);
 void add_ls(CLI::App& app, Context& context);
 void add_run(CLI::App& app, Context& context);
 void add_health(CLI::App& app, Context& context);
+void add_bench(CLI::App& app, Context& context);
 
 }  // namespace holdfast::cli

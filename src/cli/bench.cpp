@@ -1,0 +1,132 @@
+// holdfast bench: closed-loop load on a daemon, to see what a deployment can do.
+
+#include "cli/command.hpp"
+#include "cli/failure.hpp"
+#include "cli/load.hpp"
+#include "cli/load_report.hpp"
+#include "cli/text.hpp"
+#include "holdfast/v1/lock_service.grpc.pb.h"
+
+#include <grpcpp/create_channel.h>
+
+#include <optional>
+#include <ostream>
+#include <random>
+
+namespace holdfast::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kDuration{5000};
+constexpr milliseconds kTtl{30'000};
+constexpr milliseconds kWait{30'000};
+constexpr milliseconds kCallTimeout{40'000};
+
+struct Options {
+    std::size_t clients = 64;
+    std::size_t connections = 1;
+    std::size_t locks = 0;
+    std::string duration;
+};
+
+// Acquires and releases its lock in turn.
+class LockClient final : public LoadClient {
+public:
+    LockClient(const std::shared_ptr<grpc::Channel>& channel, const std::string& lock, bool waits)
+        : stub_(v1::LockService::NewStub(channel)) {
+        acquire_.set_name(lock);
+        acquire_.set_ttl_ms(static_cast<std::uint64_t>(kTtl.count()));
+        acquire_.set_wait_ms(waits ? static_cast<std::uint64_t>(kWait.count()) : 0);
+        acquire_.set_owner("holdfast bench");
+    }
+
+    std::size_t call(grpc::CompletionQueue& queue, void* tag) override {
+        context_.emplace();
+        context_->set_deadline(std::chrono::system_clock::now() + kCallTimeout);
+        if (release_.lease_id().empty()) {
+            acquiring_ = stub_->AsyncAcquire(&*context_, acquire_, &queue);
+            acquiring_->Finish(&acquired_, &status_, tag);
+            return 0;
+        }
+        releasing_ = stub_->AsyncRelease(&*context_, release_, &queue);
+        releasing_->Finish(&released_, &status_, tag);
+        return 1;
+    }
+
+    std::string ended() override {
+        const bool was_acquire = release_.lease_id().empty();
+        release_.clear_lease_id();
+        if (!status_.ok()) {
+            return failure_of(status_, "the daemon").message;
+        }
+        if (was_acquire) {
+            release_.set_lease_id(acquired_.lease().lease_id());
+        }
+        return {};
+    }
+
+    bool busy() const override { return !release_.lease_id().empty(); }
+
+private:
+    std::unique_ptr<v1::LockService::Stub> stub_;
+    std::optional<grpc::ClientContext> context_;
+    v1::AcquireRequest acquire_;
+    v1::AcquireResponse acquired_;
+    v1::ReleaseRequest release_;  // of the lease held; empty: none
+    v1::ReleaseResponse released_;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<v1::AcquireResponse>> acquiring_;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<v1::ReleaseResponse>> releasing_;
+    grpc::Status status_;
+};
+
+// Names that no other run uses.
+std::string name_prefix() {
+    return "holdfast-bench-" + std::to_string(std::random_device{}()) + "-";
+}
+
+ExitCode bench(const Options& options, Context& context) {
+    std::vector<std::shared_ptr<grpc::Channel>> channels;
+    for (std::size_t i = 0; i < options.connections; ++i) {
+        grpc::ChannelArguments arguments;
+        arguments.SetInt("grpc.use_local_subchannel_pool", 1);  // a connection of its own
+        channels.push_back(grpc::CreateCustomChannel(
+            context.server, grpc::InsecureChannelCredentials(), arguments));
+    }
+    const std::string prefix = name_prefix();
+    const std::size_t locks = options.locks == 0 ? options.clients : options.locks;
+    std::vector<std::unique_ptr<LoadClient>> clients;
+    for (std::size_t i = 0; i < options.clients; ++i) {
+        clients.push_back(std::make_unique<LockClient>(channels[i % channels.size()],
+                                                       prefix + std::to_string(i % locks),
+                                                       locks < options.clients));
+    }
+    const LoadResult result =
+        run_load(clients, 2, parse_duration(options.duration).value_or(kDuration));
+    const std::vector<std::string> names{"acquire", "release"};
+    context.out << (context.json() ? to_json(result, names) : show(result, names));
+    return result.failed() == 0 ? ExitCode::ok : ExitCode::failed;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Context& context) {
+    auto options = std::make_shared<Options>();
+    CLI::App* verb = app.add_subcommand(
+        "bench", "load a daemon: clients that take and release locks as fast as they can");
+    verb->add_option("--clients", options->clients, "each with one call under way")
+        ->check(CLI::Range(1, 100'000))
+        ->capture_default_str();
+    verb->add_option("--connections", options->connections, "that the clients share")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    verb->add_option("--locks", options->locks, "that the clients contend for; 0: each its own")
+        ->check(CLI::Range(0, 100'000))
+        ->capture_default_str();
+    add_duration(*verb, "--duration", options->duration, "how long; 5s");
+    verb->callback([options, &context] {
+        context.chosen = [options, &context] { return bench(*options, context); };
+    });
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,126 @@
+#include "bench/loads.hpp"
+
+#include "cli/load_report.hpp"
+#include "echo.grpc.pb.h"
+#include "etcd.grpc.pb.h"
+#include "etcd_lease.grpc.pb.h"
+
+#include <grpcpp/create_channel.h>
+
+#include <iostream>
+#include <optional>
+#include <random>
+#include <stdexcept>
+
+namespace holdfast::bench {
+namespace {
+
+using cli::LoadClient;
+
+std::string error_of(const grpc::Status& status) {
+    return status.ok() ? "" : status.error_message();
+}
+
+class EchoClient final : public LoadClient {
+public:
+    explicit EchoClient(const std::shared_ptr<grpc::Channel>& channel)
+        : stub_(Echo::NewStub(channel)) {}
+
+    std::size_t call(grpc::CompletionQueue& queue, void* tag) override {
+        context_.emplace();
+        reader_ = stub_->AsyncCall(&*context_, message_, &queue);
+        reader_->Finish(&message_, &status_, tag);
+        return 0;
+    }
+    std::string ended() override { return error_of(status_); }
+
+private:
+    std::unique_ptr<Echo::Stub> stub_;
+    std::optional<grpc::ClientContext> context_;
+    Nothing message_;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<Nothing>> reader_;
+    grpc::Status status_;
+};
+
+class EtcdClient final : public LoadClient {
+public:
+    EtcdClient(const std::shared_ptr<grpc::Channel>& channel, const std::string& lock)
+        : stub_(v3lockpb::Lock::NewStub(channel)) {
+        grpc::ClientContext context;
+        etcdserverpb::LeaseGrantRequest request;
+        request.set_ttl(60);
+        etcdserverpb::LeaseGrantResponse lease;
+        const auto status =
+            etcdserverpb::Lease::NewStub(channel)->LeaseGrant(&context, request, &lease);
+        if (!status.ok()) {
+            throw std::runtime_error("etcd grants no lease: " + status.error_message());
+        }
+        lock_.set_name(lock);
+        lock_.set_lease(lease.id());
+    }
+
+    std::size_t call(grpc::CompletionQueue& queue, void* tag) override {
+        context_.emplace();
+        if (unlock_.key().empty()) {
+            locking_ = stub_->AsyncLock(&*context_, lock_, &queue);
+            locking_->Finish(&locked_, &status_, tag);
+            return 0;
+        }
+        unlocking_ = stub_->AsyncUnlock(&*context_, unlock_, &queue);
+        unlocking_->Finish(&unlocked_, &status_, tag);
+        return 1;
+    }
+    std::string ended() override {
+        const bool was_lock = unlock_.key().empty();
+        unlock_.clear_key();
+        if (was_lock && status_.ok()) {
+            unlock_.set_key(locked_.key());
+        }
+        return error_of(status_);
+    }
+    bool busy() const override { return !unlock_.key().empty(); }
+
+private:
+    std::unique_ptr<v3lockpb::Lock::Stub> stub_;
+    std::optional<grpc::ClientContext> context_;
+    v3lockpb::LockRequest lock_;
+    v3lockpb::LockResponse locked_;
+    v3lockpb::UnlockRequest unlock_;
+    v3lockpb::UnlockResponse unlocked_;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<v3lockpb::LockResponse>> locking_;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<v3lockpb::UnlockResponse>> unlocking_;
+    grpc::Status status_;
+};
+
+std::shared_ptr<grpc::Channel> channel_to(const std::string& address) {
+    return grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
+}
+
+}  // namespace
+
+void load_echo(const std::string& address,
+               std::size_t clients,
+               std::chrono::milliseconds duration) {
+    const auto channel = channel_to(address);
+    std::vector<std::unique_ptr<LoadClient>> all;
+    for (std::size_t i = 0; i < clients; ++i) {
+        all.push_back(std::make_unique<EchoClient>(channel));
+    }
+    std::cout << cli::to_json(cli::run_load(all, 1, duration), {"echo"});
+}
+
+void load_etcd(const std::string& address,
+               std::size_t clients,
+               std::size_t locks,
+               std::chrono::milliseconds duration) {
+    const auto channel = channel_to(address);
+    const std::string prefix = "bench-" + std::to_string(std::random_device{}()) + "-";
+    std::vector<std::unique_ptr<LoadClient>> all;
+    for (std::size_t i = 0; i < clients; ++i) {
+        const std::size_t lock = locks == 0 ? i : i % locks;
+        all.push_back(std::make_unique<EtcdClient>(channel, prefix + std::to_string(lock)));
+    }
+    std::cout << cli::to_json(cli::run_load(all, 2, duration), {"acquire", "release"});
+}
+
+}  // namespace holdfast::bench
