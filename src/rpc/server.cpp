@@ -1,12 +1,12 @@
 #include "rpc/server.hpp"
 
 #include "rpc/handlers.hpp"
+#include "rpc/health.hpp"
 #include "rpc/unserved.hpp"
 
 #include <google/protobuf/stubs/logging.h>
 #include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -18,7 +18,6 @@
 namespace holdfast::rpc {
 namespace {
 
-constexpr std::array kServiceNames{"", "holdfast.v1.LockService", "holdfast.v1.AdminService"};
 // Calls armed for each method on each queue: so many can arrive while the queue's thread is busy.
 constexpr int kArmedOften = 64;  // Acquire, Release, Renew
 constexpr int kArmedRarely = 4;
@@ -93,7 +92,9 @@ struct Server::Impl {
           handlers(time, limits, shards),
           shared{
               time, gate, [this](std::size_t method, grpc::StatusCode code, core::Duration took) {
-                  settings.on_answer(method, static_cast<std::size_t>(code), took);
+                  if (method < kMethods.size()) {  // not the probes
+                      settings.on_answer(method, static_cast<std::size_t>(code), took);
+                  }
               }} {}
 
     void build();
@@ -109,6 +110,7 @@ struct Server::Impl {
     Handlers handlers;
     Gate gate;
     CallContext shared;
+    Health health{{"", "holdfast.v1.LockService", "holdfast.v1.AdminService"}};
     LockService service;
     UnservedAdmin admin;
     Method<v1::AcquireRequest, v1::AcquireResponse> acquire =
@@ -123,6 +125,12 @@ struct Server::Impl {
         method(service, &LockService::RequestListLocks, handlers, &Handlers::list_locks, 4);
     Method<v1::ValidateRequest, v1::ValidateResponse> validate =
         method(service, &LockService::RequestValidate, handlers, &Handlers::validate, 5);
+    Method<Health::Request, Health::Response> check{
+        kMethods.size(),
+        [this](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
+            health.service().RequestCheck(context, request, writer, queue, queue, tag);
+        },
+        [this](const auto& call) { health.check(call); }};
     std::vector<std::string> bound;
     std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues;
     std::unique_ptr<grpc::Server> server;
@@ -133,7 +141,7 @@ void Server::Impl::build() {
     // Protobuf would print a line of its own for each malformed message: the client is told, and a
     // stranger must not be able to flood our stderr.
     google::protobuf::SetLogHandler(nullptr);
-    grpc::EnableDefaultHealthCheckService(true);
+    grpc::EnableDefaultHealthCheckService(false);  // ours is in health.hpp
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
     std::vector<int> ports(settings.listen.size(), 0);
@@ -152,6 +160,7 @@ void Server::Impl::build() {
     builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
     builder.RegisterService(&service);
     builder.RegisterService(&admin);
+    builder.RegisterService(&health.service());
     for (std::size_t i = 0; i < settings.queues; ++i) {
         queues.push_back(builder.AddCompletionQueue());
     }
@@ -175,6 +184,8 @@ void Server::Impl::arm_all(grpc::ServerCompletionQueue& queue) {
     arm(get_lock, queue, kArmedRarely);
     arm(list_locks, queue, kArmedRarely);
     arm(validate, queue, kArmedRarely);
+    arm(check, queue, kArmedRarely);
+    health.arm_watch(queue);
 }
 
 Server::Server(const ServerSettings& settings,
@@ -205,7 +216,6 @@ void Server::start() {
         impl_->queues.clear();
         throw;
     }
-    set_serving(false);
     for (const auto& queue : impl_->queues) {
         impl_->arm_all(*queue);
         impl_->threads.emplace_back([&queue = *queue] {
@@ -222,11 +232,7 @@ std::vector<std::string> Server::addresses() const {
 }
 
 void Server::set_serving(bool serving) {
-    if (auto* health = impl_->server->GetHealthCheckService()) {
-        for (const char* service : kServiceNames) {
-            health->SetServingStatus(service, serving);
-        }
-    }
+    impl_->health.set_serving(serving);
 }
 
 void Server::stop(core::Milliseconds grace) {
@@ -244,6 +250,7 @@ void Server::stop(core::Milliseconds grace) {
         grpc_server_cancel_all_calls(impl_->server->c_server());
     }
     goodbye.get();
+    impl_->health.close();
     for (const auto& queue : impl_->queues) {
         queue->Shutdown();
     }

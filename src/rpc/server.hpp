@@ -1,7 +1,7 @@
 #pragma once
 
-// The gRPC server: listens, turns the queues, serves LockService by them, and health and reflection
-// by gRPC's own means.
+// The gRPC server: listens, turns the queues, serves LockService and health by them, and
+// reflection by gRPC's own means.
 //
 // stop() goes in this order: no new connections and calls; calls under way may end until `grace`
 // has passed, then gRPC cancels them; every call is answered or cancelled before the queues are

@@ -1,5 +1,5 @@
 -- Forgets closed ids that are older than CLOSED_KEEP_US, and the older half of the rest if there
--- are too many all the same. O(256), at most once in 5 s or in 128 closings. Returns how many are
+-- are too many all the same. O(128), at most once in 5 s or in 64 closings. Returns how many are
 -- left.
 local function purge_closed(key, now)
     local all, kept, gone = redis.call('HGETALL', key), {}, {}
@@ -28,11 +28,15 @@ local function purge_closed(key, now)
     return left
 end
 
--- Ends the lease that stands in the record, if `ends_lease`, and remembers `id` as closed. HDEL
--- comes first: Redis 6.2 refuses HSET when memory is full, but not after a write that frees some.
+-- Ends the lease that stands in the record, if `ends_lease`, and remembers `id` as closed.
+--
+-- The lease's fields are emptied, not deleted: a small hash is a list that is searched from its
+-- front, and there they shall stay, before the closed ids. HDEL, of a field that never is, comes
+-- first: Redis 6.2 refuses HSET when memory is full, but not after another write.
 local function close(key, id, verdict, now, count, since, ends_lease)
+    redis.call('HDEL', key, '-')
     if ends_lease then
-        redis.call('HDEL', key, 'i', 'k', 'o', 'd')
+        redis.call('HSET', key, 'i', '', 'k', '', 'o', '', 'd', '')
     end
     count, since = tonumber(count or '0'), tonumber(since or '0')
     if count >= CLOSED_MOST or (count >= CLOSED_FEW and now - since > CLOSED_KEEP_US) then

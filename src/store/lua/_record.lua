@@ -3,7 +3,7 @@
 --   v   version of this layout: 1. Others are left alone, except 2, the next, which keeps these.
 --   m   mode of the last grant: x (exclusive)
 --   t   newest token ever granted
---   i   holder id, absent when free      e   expiry of its lease     g   when it was granted
+--   i   holder id, empty when free       e   expiry of its lease     g   when it was granted
 --   k   the call that claimed it, or * if several calls did (retries with one request_id)
 --   o   owner text                       d   metadata
 --   c<16 bytes>  a closed holder or call id: h or e (its verdict) and the time it was closed
@@ -11,7 +11,7 @@
 -- A free lock keeps t, so that tokens go on where they were, until the record expires.
 
 local CLOSED_KEEP_US = 5000000  -- late copies of a command do nothing after 5 s at the latest
-local CLOSED_MOST = 256
+local CLOSED_MOST = 128
 local CLOSED_FEW = 8            -- fewer are not worth a purge
 local TOKEN_END = 9007199254740992 - 1000000  -- 2^53: above it a Lua number skips integers
 
@@ -44,6 +44,9 @@ local function read(key, ...)
         return nil, 'the record has version ' .. values[1]
     end
     values[2], values[3] = tonumber(values[2] or '0'), tonumber(values[3] or '0')
+    for i = 4, #values do
+        values[i] = values[i] ~= '' and values[i]
+    end
     if not values[2] or not values[3] or values[2] >= TOKEN_END then
         return nil, 'the record is damaged'
     end
