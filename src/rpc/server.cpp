@@ -4,6 +4,7 @@
 #include "rpc/health.hpp"
 #include "rpc/unserved.hpp"
 
+#include <absl/synchronization/mutex.h>
 #include <google/protobuf/stubs/logging.h>
 #include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
@@ -141,6 +142,8 @@ void Server::Impl::build() {
     // Protobuf would print a line of its own for each malformed message: the client is told, and a
     // stranger must not be able to flood our stderr.
     google::protobuf::SetLogHandler(nullptr);
+    // Debian's absl looks for deadlocks at each lock that gRPC takes, as debug builds do.
+    absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
     grpc::EnableDefaultHealthCheckService(false);  // ours is in health.hpp
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;

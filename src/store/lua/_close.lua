@@ -1,5 +1,5 @@
 -- Forgets closed ids that are older than CLOSED_KEEP_US, and the older half of the rest if there
--- are too many all the same. O(128), at most once in 5 s or in 64 closings. Returns how many are
+-- are too many all the same. O(64), at most once in 5 s or in 32 closings. Returns how many are
 -- left.
 local function purge_closed(key, now)
     local all, kept, gone = redis.call('HGETALL', key), {}, {}

@@ -11,12 +11,12 @@
 -- A free lock keeps t, so that tokens go on where they were, until the record expires.
 
 local CLOSED_KEEP_US = 5000000  -- late copies of a command do nothing after 5 s at the latest
-local CLOSED_MOST = 128
+local CLOSED_MOST = 64
 local CLOSED_FEW = 8            -- fewer are not worth a purge
 local TOKEN_END = 9007199254740992 - 1000000  -- 2^53: above it a Lua number skips integers
 
 local function decimal(number)  -- never tostring or "..": they lose digits
-    return string.format('%.0f', number)
+    return string.format('%d', number)
 end
 
 local function now_us()

@@ -244,7 +244,7 @@ TEST_F(StoreTest, ARecordStaysSmallHoweverOftenItsLockIsTaken) {
         ASSERT_TRUE(side_.call<core::ReleaseAnswer>(
             [&](auto done) { side_.store.release(lease, 1s, std::move(done)); }));
         const int fields = std::stoi(redis_.run({"HLEN", "hf:a"}));
-        ASSERT_LE(fields, 256 + 12);
+        ASSERT_LE(fields, 64 + 12);
         ASSERT_EQ(std::stoi(redis_.run({"HGET", "hf:a", "n"})) + 7, fields) << "the count is right";
     }
 }
