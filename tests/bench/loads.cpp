@@ -28,6 +28,8 @@ public:
 
     std::size_t call(grpc::CompletionQueue& queue, void* tag) override {
         context_.emplace();
+        // As real clients do; and as `holdfast bench` does.
+        context_->set_deadline(std::chrono::system_clock::now() + std::chrono::seconds{40});
         reader_ = stub_->AsyncCall(&*context_, message_, &queue);
         reader_->Finish(&message_, &status_, tag);
         return 0;

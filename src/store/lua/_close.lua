@@ -31,16 +31,20 @@ end
 -- Ends the lease that stands in the record, if `ends_lease`, and remembers `id` as closed.
 --
 -- The lease's fields are emptied, not deleted: a small hash is a list that is searched from its
--- front, and there they shall stay, before the closed ids. HDEL, of a field that never is, comes
--- first: Redis 6.2 refuses HSET when memory is full, but not after another write.
+-- front, and there they shall stay, before the closed ids. When memory is full, Redis 6.2 refuses
+-- HSET, but not after another write: HDEL of a field that never is.
 local function close(key, id, verdict, now, count, since, ends_lease)
-    redis.call('HDEL', key, '-')
-    if ends_lease then
-        redis.call('HSET', key, 'i', '', 'k', '', 'o', '', 'd', '')
-    end
     count, since = tonumber(count or '0'), tonumber(since or '0')
     if count >= CLOSED_MOST or (count >= CLOSED_FEW and now - since > CLOSED_KEEP_US) then
         count, since = purge_closed(key, now), now
     end
-    redis.call('HSET', key, 'c' .. id, verdict .. decimal(now), 'n', count + 1, 's', decimal(since))
+    local fields = {'n', count + 1, 's', decimal(since), 'c' .. id, verdict .. decimal(now)}
+    if ends_lease then
+        fields = {'i', '', 'k', '', 'o', '', 'd', '', unpack(fields)}
+    end
+    local set = redis.pcall('HSET', key, unpack(fields))
+    if type(set) == 'table' and set.err then
+        redis.call('HDEL', key, '-')
+        redis.call('HSET', key, unpack(fields))
+    end
 end
