@@ -6,7 +6,9 @@ if(CMAKE_SCRIPT_MODE_FILE)
   execute_process(
     COMMAND git -c safe.directory=* -C "${SOURCE}" rev-parse --short HEAD
     OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
-  if(failed)
+  if(failed AND DEFINED ENV{HOLDFAST_COMMIT})  # where there is no git, as in the image's build
+    set(commit "$ENV{HOLDFAST_COMMIT}")
+  elseif(failed)
     set(commit "unknown")
   endif()
   set(text "#pragma once\n\n#include <string_view>\n\nnamespace holdfast {\n\n")
