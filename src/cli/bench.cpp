@@ -12,6 +12,8 @@
 #include <optional>
 #include <ostream>
 #include <random>
+#include <utility>
+#include <vector>
 
 namespace holdfast::cli {
 namespace {
@@ -30,12 +32,13 @@ struct Options {
     std::string duration;
 };
 
-// Acquires and releases its lock in turn.
+// Acquires and releases one of its locks after the other.
 class LockClient final : public LoadClient {
 public:
-    LockClient(const std::shared_ptr<grpc::Channel>& channel, const std::string& lock, bool waits)
-        : stub_(v1::LockService::NewStub(channel)) {
-        acquire_.set_name(lock);
+    LockClient(const std::shared_ptr<grpc::Channel>& channel,
+               std::vector<std::string> locks,
+               bool waits)
+        : stub_(v1::LockService::NewStub(channel)), locks_(std::move(locks)) {
         acquire_.set_ttl_ms(static_cast<std::uint64_t>(kTtl.count()));
         acquire_.set_wait_ms(waits ? static_cast<std::uint64_t>(kWait.count()) : 0);
         acquire_.set_owner("holdfast bench");
@@ -45,6 +48,7 @@ public:
         context_.emplace();
         context_->set_deadline(std::chrono::system_clock::now() + kCallTimeout);
         if (release_.lease_id().empty()) {
+            acquire_.set_name(locks_[next_++ % locks_.size()]);
             acquiring_ = stub_->AsyncAcquire(&*context_, acquire_, &queue);
             acquiring_->Finish(&acquired_, &status_, tag);
             return 0;
@@ -70,6 +74,8 @@ public:
 
 private:
     std::unique_ptr<v1::LockService::Stub> stub_;
+    std::vector<std::string> locks_;
+    std::size_t next_ = 0;
     std::optional<grpc::ClientContext> context_;
     v1::AcquireRequest acquire_;
     v1::AcquireResponse acquired_;
@@ -97,9 +103,12 @@ ExitCode bench(const Options& options, Context& context) {
     const std::size_t locks = options.locks == 0 ? options.clients : options.locks;
     std::vector<std::unique_ptr<LoadClient>> clients;
     for (std::size_t i = 0; i < options.clients; ++i) {
-        clients.push_back(std::make_unique<LockClient>(channels[i % channels.size()],
-                                                       prefix + std::to_string(i % locks),
-                                                       locks < options.clients));
+        std::vector<std::string> own;
+        for (std::size_t lock = i % locks; lock < locks; lock += options.clients) {
+            own.push_back(prefix + std::to_string(lock));
+        }
+        clients.push_back(std::make_unique<LockClient>(
+            channels[i % channels.size()], std::move(own), locks < options.clients));
     }
     const LoadResult result =
         run_load(clients, 2, parse_duration(options.duration).value_or(kDuration));
@@ -120,8 +129,11 @@ void add_bench(CLI::App& app, Context& context) {
     verb->add_option("--connections", options->connections, "that the clients share")
         ->check(CLI::Range(1, 1000))
         ->capture_default_str();
-    verb->add_option("--locks", options->locks, "that the clients contend for; 0: each its own")
-        ->check(CLI::Range(0, 100'000))
+    verb->add_option(
+            "--locks",
+            options->locks,
+            "fewer than clients: they contend; more: each client goes round its share; 0: one each")
+        ->check(CLI::Range(0, 10'000'000))
         ->capture_default_str();
     add_duration(*verb, "--duration", options->duration, "how long; 5s");
     verb->callback([options, &context] {

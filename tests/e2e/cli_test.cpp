@@ -60,6 +60,19 @@ TEST_F(Cli, TheSameRequestIdGetsTheSameLease) {
     EXPECT_EQ(first.output, second.output);
 }
 
+TEST_F(Cli, BenchLeavesNothingBehind) {
+    const Outcome own =
+        holdfast({"bench", "--clients", "8", "--locks", "20", "--duration", "200ms"});
+    EXPECT_EQ(own.code, 0) << own.output;
+    EXPECT_NE(own.output.find(" 0 failed"), std::string::npos) << own.output;
+    const Outcome hot =
+        holdfast({"-o", "json", "bench", "--clients", "8", "--locks", "1", "--duration", "200ms"});
+    EXPECT_EQ(hot.code, 0) << hot.output;
+    EXPECT_NE(hot.output.find("\"failed\":0"), std::string::npos) << hot.output;
+    EXPECT_EQ(holdfast({"ls", "holdfast-bench-"}).output.find("holdfast-bench-"),
+              std::string::npos);
+}
+
 TEST_F(Cli, TellsWhatIsWrong) {
     EXPECT_EQ(holdfast({}).code, 2);
     EXPECT_EQ(holdfast({"frobnicate"}).code, 2);

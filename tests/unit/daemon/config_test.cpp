@@ -83,12 +83,14 @@ TEST(Config, EverySettingCanBeSetByTheEnvironment) {
 }
 
 TEST(Config, SeveralListenAddresses) {
-    const Settings settings = settings_of({"--listen", "[::1]:1", "--listen", "unix:/x"});
+    const Settings settings =
+        settings_of({"--listen", "[::1]:1", "--listen", "unix:/x", "--admin", ""});
     EXPECT_EQ(settings.listen.grpc, (std::vector<std::string>{"[::1]:1", "unix:/x"}));
+    EXPECT_EQ(settings.listen.http, "");
 }
 
 TEST(Config, EveryMistakeIsReported) {
-    const Exit exit = exit_of({"--log-level", "loud", "--listen", "nowhere"},
+    const Exit exit = exit_of({"--log-level", "loud", "--listen", "nowhere", "--admin", "unix:/x"},
                               {{"HOLDFAST_LIMITS_MIN_TTL", "1ms"},
                                {"HOLDFAST_STORE_COMMAND_TIMEOUT", "5s"},
                                {"HOLDFAST_STORE_CONNECTIONS", "0"},
@@ -96,6 +98,7 @@ TEST(Config, EveryMistakeIsReported) {
     EXPECT_EQ(exit.code, ExitCode::usage);
     for (const char* expected : {"log.level",
                                  "listen.grpc",
+                                 "listen.http",
                                  "limits.min_ttl",
                                  "between 100ms and 1h",
                                  "store.command_timeout",
