@@ -55,6 +55,7 @@ private:
     sigset_t original_signals_{};
     int signals_ = -1;
     int timer_ = -1;
+    pid_t guard_ = getpid();
     pid_t terminal_group_ = -1;  // who had the terminal before
     State state_ = State::waiting;
     pid_t group_ = -1;
@@ -173,6 +174,9 @@ void GuardProcess::begin(const GuardOrder& order) {
 
 void GuardProcess::be_command(std::uint64_t token) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != guard_) {
+        _exit(kCannotRun);  // the guard died before the kernel knew
+    }
     setpgid(0, 0);
     take_terminal(getpid());
     setenv("HOLDFAST_LOCK", lock_.c_str(), 1);

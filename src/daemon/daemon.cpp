@@ -126,11 +126,12 @@ Daemon::~Daemon() {
 }
 
 void Daemon::start() {
-    server_->start();
+    // First: if one of the two cannot listen, no call has come that would have to be answered.
     if (!settings_.listen.http.empty()) {
         http_ = std::make_unique<admin::HttpServer>(
             settings_.listen.http, make_pages(*readiness_, metrics_, [this] { return survey(); }));
     }
+    server_->start();
     running_ = true;
     for (std::size_t i = 0; i < parts_.size(); ++i) {
         Parts& parts = *parts_[i];
