@@ -89,6 +89,21 @@ TEST(Config, SeveralListenAddresses) {
     EXPECT_EQ(settings.listen.http, "");
 }
 
+// Kubernetes tells every container of the services around it: one named holdfast, or holdfast-redis.
+TEST(Config, VariablesOfServicesAreNotSettings) {
+    EXPECT_EQ(settings_of({},
+                          {{"HOLDFAST_SERVICE_HOST", "10.0.0.1"},
+                           {"HOLDFAST_SERVICE_PORT_GRPC", "7420"},
+                           {"HOLDFAST_PORT", "tcp://10.0.0.1:7420"},
+                           {"HOLDFAST_PORT_7420_TCP_ADDR", "10.0.0.1"},
+                           {"HOLDFAST_REDIS_SERVICE_PORT", "6379"},
+                           {"HOLDFAST_REDIS_PORT_6379_TCP", "tcp://10.0.0.2:6379"}})
+                  .store.url,
+              "");
+    EXPECT_EQ(exit_of({}, {{"HOLDFAST_STORE_PORT_X", "1"}, {"HOLDFAST_EXPORT", "1"}}).code,
+              ExitCode::usage);
+}
+
 TEST(Config, EveryMistakeIsReported) {
     const Exit exit = exit_of({"--log-level", "loud", "--listen", "nowhere", "--admin", "unix:/x"},
                               {{"HOLDFAST_LIMITS_MIN_TTL", "1ms"},
