@@ -79,7 +79,7 @@ prometheus::ClientMetric& Scrape::add(const std::string& name,
 }
 
 void scrape_process(Scrape& scrape) {
-    static const std::time_t start = std::time(nullptr);
+    static const std::time_t kStart = std::time(nullptr);
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     scrape.counter("process_cpu_seconds_total",
@@ -89,7 +89,7 @@ void scrape_process(Scrape& scrape) {
     scrape.gauge("process_open_fds", "open files and sockets", open_files());
     scrape.gauge("process_start_time_seconds",
                  "when the daemon started, in seconds since 1970",
-                 static_cast<double>(start));
+                 static_cast<double>(kStart));
 }
 
 }  // namespace holdfast::admin

@@ -245,7 +245,8 @@ TEST_F(StoreTest, ARecordStaysSmallHoweverOftenItsLockIsTaken) {
             [&](auto done) { side_.store.release(lease, 1s, std::move(done)); }));
         const int fields = std::stoi(redis_.run({"HLEN", "hf:a"}));
         ASSERT_LE(fields, 64 + 12);
-        ASSERT_EQ(std::stoi(redis_.run({"HGET", "hf:a", "n"})) + 11, fields) << "the count is right";
+        ASSERT_EQ(std::stoi(redis_.run({"HGET", "hf:a", "n"})) + 11, fields)
+            << "the count is right";
     }
 }
 
