@@ -57,13 +57,13 @@ TEST(Http, MetricsCountWhatHappens) {
     EXPECT_EQ(sample(daemon, "holdfast_ready"), 1);
     EXPECT_GT(sample(daemon, "holdfast_redis_commands_total"), 3);
     EXPECT_GT(sample(daemon, "holdfast_redis_command_duration_seconds_count"), 3);
-    EXPECT_EQ(sample(daemon, "holdfast_redis_connections"), 1);
+    EXPECT_GE(sample(daemon, "holdfast_redis_connections"), 1);  // one for each shard
     EXPECT_TRUE(eventually(
         [&] { return sample(daemon, R"(holdfast_renewals_total{result="confirmed"})") >= 2; }));
     redis.process().kill_and_wait();
     EXPECT_TRUE(eventually(
         [&] { return sample(daemon, R"(holdfast_leases_lost_total{cause="deadline"})") == 1; }));
-    EXPECT_EQ(sample(daemon, "holdfast_leases_at_risk_total"), 1);
+    EXPECT_GE(sample(daemon, "holdfast_leases_at_risk_total"), 1);
     EXPECT_EQ(sample(daemon, "holdfast_ready"), 0);
     EXPECT_GT(sample(daemon, "holdfast_redis_failed_connects_total"), 0);
 }
