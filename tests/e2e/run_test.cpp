@@ -184,6 +184,17 @@ TEST_F(Run, NothingOfTheCommandStaysBehind) {
     EXPECT_TRUE(other_.acquire("job").ok());
 }
 
+// script(1) gives it a terminal and types what comes on its standard input.
+TEST_F(Run, TheCommandHasTheTerminal) {
+    const std::string command = program("holdfast") +
+                                " --server 127.0.0.1:" + std::to_string(gate_.port()) +
+                                " run job -- sh -c 'read word; echo got $word; exit 4'";
+    const Outcome done = run_program(
+        {"sh", "-c", "echo hello | script -qec \"$COMMAND\" /dev/null"}, {{"COMMAND", command}});
+    EXPECT_EQ(done.code, 4);
+    EXPECT_THAT(done.output, HasSubstr("got hello"));
+}
+
 TEST_F(Run, ASignalWhileItWaitsForTheLockLeavesNothing) {
     ASSERT_TRUE(other_.acquire("job").ok());
     test::Process waiting{arguments("true", {"--wait", "30s"})};
