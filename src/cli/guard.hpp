@@ -18,8 +18,8 @@
 //
 // Failures: we are killed: the socket closes, the guard ends the command. We are stopped: the
 // deadline comes. The guard is killed: the kernel kills the command (PR_SET_PDEATHSIG), and we the
-// rest of its group. A process that leaves the group (setsid), or is another user's (sudo), is not
-// reached.
+// rest of its group. Not covered: the guard itself is stopped (SIGSTOP); a process of the command
+// leaves the group (setsid) or is another user's (sudo).
 //
 // Times are on CLOCK_BOOTTIME, which goes on while the machine sleeps. When it wakes up after the
 // deadline, the group is killed at once.
