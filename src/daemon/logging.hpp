@@ -20,8 +20,9 @@ using Logger = std::shared_ptr<spdlog::logger>;
 // `level` and `format` as checked by the settings.
 Logger make_logger(const std::string& level, const std::string& format);
 
-// What happens to leases, for the operator, in the log and counted. In the log of each kind at most kPerSecond lines a second; what
-// was left out is counted in the next one. One object per shard, used by its thread.
+// What happens to leases, for the operator: in the log, and counted. In the log, of each kind at most
+// kPerSecond lines a second; what was left out is counted in the next one. One object per shard, used
+// by its thread.
 class LogObserver final : public core::Observer {
 public:
     static constexpr unsigned kPerSecond = 10;
