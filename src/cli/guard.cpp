@@ -129,7 +129,7 @@ std::optional<Guard::Ended> Guard::wait(BootTime until) {
             if (group_ > 0) {
                 kill(-group_, SIGKILL);
             }
-            return Ended{128 + SIGKILL, false};
+            return Ended{128 + SIGKILL, false, false};
         }
         if (report.kind == GuardReport::ended) {
             return report.outcome;

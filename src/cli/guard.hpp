@@ -62,6 +62,7 @@ public:
     struct Ended {
         int code = 0;         // the command's exit code, or 128 + the signal that ended it
         bool in_time = true;  // false: it was made to end, by term_at, give_up or a lost guard
+        bool seen = true;     // false: killed with its guard, and nobody saw the group end
     };
     // Waits until `until`; empty if the command still runs then.
     std::optional<Ended> wait(BootTime until);

@@ -119,6 +119,8 @@ ExitCode Run::run() {
     held_ = *std::move(obtained);
     // It came late: too little is left to begin with.
     if (held_.safe_for() < ttl_ / 2 && !renew()) {
+        // If this fails, the lock ends by its ttl.
+        static_cast<void>(client(kLongestRenew).release(held_.lease.lease_id()));
         return say(ExitCode::not_obtained, "the lock was granted too late to be of use");
     }
     guard_.begin(held_.lease.fencing_token(), end_by());
@@ -127,12 +129,14 @@ ExitCode Run::run() {
 
 ExitCode Run::finish(const Guard::Ended& ended) {
     if (lost_ || !ended.in_time) {
-        const std::string why = lost_ ? "it is another's now, or the store forgot it"
-                                      : "it could not be renewed in time";
+        const std::string why = !ended.seen ? "its guard was killed"
+                                : lost_     ? "it is another's now, or the store forgot it"
+                                            : "it could not be renewed in time";
         say(ExitCode::lost, "the lock was lost, and the command was ended: " + why);
     }
+    // Not while something of the command may still be dying: then it ends by its ttl.
     const auto released =
-        lost_
+        lost_ || !ended.seen
             ? tl::unexpected(Failure{})
             : client(ended.in_time ? kUsualTimeout : kLongestRenew).release(held_.lease.lease_id());
     if (lost_ || !ended.in_time) {

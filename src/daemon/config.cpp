@@ -156,12 +156,12 @@ Values split_list(const std::string& text) {
 
 // Kubernetes puts such variables into every container of a namespace, for each service in it: one
 // called holdfast would otherwise keep the daemon from starting.
-bool is_of_a_service(const std::string& name) {
+bool is_of_a_service(const std::string& name, const std::string& value) {
     const auto port = name.find("_PORT_");
     const bool has_number = port != std::string::npos && port + 6 < name.size() &&
                             std::isdigit(static_cast<unsigned char>(name[port + 6]));
     return name.ends_with("_SERVICE_HOST") || name.find("_SERVICE_PORT") != std::string::npos ||
-           name.ends_with("_PORT") || has_number;
+           (name.ends_with("_PORT") && value.find("://") != std::string::npos) || has_number;
 }
 
 void apply_environment(const Environment& environment,
@@ -179,7 +179,7 @@ void apply_environment(const Environment& environment,
         if (setting != table.end()) {
             const Values values = setting->kind == Kind::list ? split_list(value) : Values{value};
             apply(*setting, name, values, settings, problems);
-        } else if (!foreign.contains(name) && !is_of_a_service(name)) {
+        } else if (!foreign.contains(name) && !is_of_a_service(name, value)) {
             problems.push_back(name + ": no such setting; holdfastd --help lists them");
         }
     }

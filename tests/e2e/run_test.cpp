@@ -146,9 +146,11 @@ TEST_F(Run, TheCommandIsDeadInTimeWhenWeAreKilled) {
 }
 
 TEST_F(Run, TheCommandDiesWithItsGuard) {
-    start(kStubborn);
+    start(kStubborn, "5s");
     kill(guard(), SIGKILL);
-    EXPECT_EQ(run_->wait(10s), 76);
+    EXPECT_EQ(run_->wait(3s), 76);
+    // Nobody saw the processes die: the lock is left to its ttl.
+    EXPECT_EQ(other_.acquire("job").reason, "LOCK_HELD");
     EXPECT_TRUE(eventually([&] { return !group_alive(); }));
 }
 

@@ -102,6 +102,7 @@ TEST(Config, VariablesOfServicesAreNotSettings) {
               "");
     EXPECT_EQ(exit_of({}, {{"HOLDFAST_STORE_PORT_X", "1"}, {"HOLDFAST_EXPORT", "1"}}).code,
               ExitCode::usage);
+    EXPECT_EQ(exit_of({}, {{"HOLDFAST_STORE_PORT", "6379"}}).code, ExitCode::usage);
 }
 
 TEST(Config, EveryMistakeIsReported) {
