@@ -255,7 +255,10 @@ void Acquirer::cancel(Ticket ticket) {
         return;
     }
     Attempt& attempt = *found->second;
-    attempt.done = nullptr;
+    if (attempt.done) {
+        attempt.done = nullptr;
+        ++ghosts_;
+    }
     Contest& contest = *attempt.contest;
     if (!(contest.trying && contest.head == &attempt)) {
         withdraw(attempt, fail(Reason::cancelled, "the caller has gone"));
@@ -355,6 +358,8 @@ void Acquirer::end(Attempt& attempt, Result<Grant> result) {
         answering_ = true;
         node.mapped()->done(std::move(result));
         answering_ = false;
+    } else {
+        --ghosts_;
     }
 }
 

@@ -88,7 +88,8 @@ public:
     // Answers everybody who waits with DRAINING. Acquires under way still get their answer.
     void drain();
 
-    std::size_t waiting() const { return attempts_.size(); }
+    // Callers that have no answer yet.
+    std::size_t waiting() const { return attempts_.size() - ghosts_; }
 
 private:
     struct Attempt;
@@ -121,6 +122,7 @@ private:
     Ticket next_ticket_ = 1;
     bool draining_ = false;
     bool answering_ = false;  // a `done` is being called
+    std::size_t ghosts_ = 0;  // attempts whose caller has gone
     absl::flat_hash_map<std::string_view, std::unique_ptr<Contest>> contests_;  // key: its name
     absl::flat_hash_map<Ticket, std::unique_ptr<Attempt>> attempts_;
     absl::flat_hash_set<Ticket> claims_;  // claim_again under way, not cancelled

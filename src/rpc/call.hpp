@@ -29,6 +29,7 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/async_unary_call.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -103,7 +104,9 @@ public:
     Response& response() { return response_; }
     core::Instant received_at() const { return received_at_; }
 
-    // When the client stops listening, from its gRPC deadline; kNever without one.
+    // Until when an answer can still reach the client in time, from its gRPC deadline; kNever without
+    // one. The client counts from its sending, we from the arrival, and gRPC does not say when an
+    // answer came too late: so a quarter of the time is left for the way, at most 20 ms.
     core::Instant deadline() const {
         const gpr_timespec raw = context_.raw_deadline();
         const gpr_timespec left = gpr_time_sub(raw, gpr_now(raw.clock_type));
@@ -111,8 +114,11 @@ public:
         if (left.tv_sec > kForever) {
             return core::kNever;
         }
-        return shared_.clock.now() + std::chrono::seconds{left.tv_sec} +
-               core::Duration{left.tv_nsec};
+        const core::Duration total =
+            std::chrono::seconds{left.tv_sec} + core::Duration{left.tv_nsec};
+        constexpr core::Duration kMostForTheWay = core::Milliseconds{20};
+        return shared_.clock.now() + total -
+               std::clamp(total / 4, core::Duration{0}, kMostForTheWay);
     }
 
     // Sends the response, or the error. Once; from any thread; nothing may be touched after it.

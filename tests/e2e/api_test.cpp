@@ -170,6 +170,8 @@ TEST(P4NothingLeaks, AGrantForAClientThatHasLeftIsGivenBack) {
     for (int round = 0; round < 5; ++round) {
         redis.process().stop();  // the acquire is on its way to Redis
         EXPECT_FALSE(client.acquire(Client::request("left", 30s), 50ms).ok());
+        EXPECT_TRUE(eventually([&] { return daemon.sample("holdfast_acquires_pending") == 0; }))
+            << "the daemon has noticed";
         redis.process().resume();  // and is granted, to nobody
         EXPECT_TRUE(client.acquire("left", 30s, 5s).ok()) << "long before its ttl";
         client.release(client.lease.lease_id());

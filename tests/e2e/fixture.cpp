@@ -9,6 +9,7 @@
 #include <grpcpp/create_channel.h>
 
 #include <csignal>
+#include <sstream>
 
 namespace holdfast::e2e {
 
@@ -53,6 +54,16 @@ bool Daemon::serving() const {
 
 bool Daemon::wait_serving(bool wanted) const {
     return eventually([&] { return serving() == wanted; }, 20s);
+}
+
+double Daemon::sample(const std::string& name) const {
+    std::istringstream lines{http_get(http_port_, "/metrics")};
+    for (std::string line; std::getline(lines, line);) {
+        if (line.starts_with(name + " ")) {
+            return std::stod(line.substr(name.size() + 1));
+        }
+    }
+    return -1;
 }
 
 std::string http(int port, const std::string& request) {

@@ -39,6 +39,8 @@ public:
     // By grpc.health.v1.
     bool serving() const;
     bool wait_serving(bool wanted = true) const;
+    // A sample of /metrics, by its name with labels as it is printed; -1 if it is not there.
+    double sample(const std::string& name) const;
 
 private:
     test::TempDir directory_;

@@ -16,17 +16,6 @@ namespace health = ::grpc::health::v1;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-// The value of a sample, by its name with labels as it is printed; -1 if it is not there.
-double sample(const Daemon& daemon, const std::string& name) {
-    std::istringstream lines{http_get(daemon.http_port(), "/metrics")};
-    for (std::string line; std::getline(lines, line);) {
-        if (line.starts_with(name + " ")) {
-            return std::stod(line.substr(name.size() + 1));
-        }
-    }
-    return -1;
-}
-
 TEST(Http, ReadyzSaysWhyNotAndLivezDoesNotCare) {
     test::RedisProcess redis;
     Daemon daemon{{"--store", redis.url()}};
@@ -50,22 +39,22 @@ TEST(Http, MetricsCountWhatHappens) {
     ASSERT_TRUE(client.acquire(watched).ok());
     ASSERT_TRUE(client.acquire("plain").ok());
     EXPECT_EQ(client.acquire("plain").reason, "LOCK_HELD");
-    EXPECT_EQ(sample(daemon, R"(holdfast_rpcs_total{code="OK",method="Acquire"})"), 2);
-    EXPECT_EQ(sample(daemon, R"(holdfast_rpcs_total{code="ABORTED",method="Acquire"})"), 1);
-    EXPECT_EQ(sample(daemon, R"(holdfast_rpc_duration_seconds_count{method="Acquire"})"), 3);
-    EXPECT_EQ(sample(daemon, "holdfast_leases"), 2);
-    EXPECT_EQ(sample(daemon, "holdfast_ready"), 1);
-    EXPECT_GT(sample(daemon, "holdfast_redis_commands_total"), 3);
-    EXPECT_GT(sample(daemon, "holdfast_redis_command_duration_seconds_count"), 3);
-    EXPECT_GE(sample(daemon, "holdfast_redis_connections"), 1);  // one for each shard
+    EXPECT_EQ(daemon.sample(R"(holdfast_rpcs_total{code="OK",method="Acquire"})"), 2);
+    EXPECT_EQ(daemon.sample(R"(holdfast_rpcs_total{code="ABORTED",method="Acquire"})"), 1);
+    EXPECT_EQ(daemon.sample(R"(holdfast_rpc_duration_seconds_count{method="Acquire"})"), 3);
+    EXPECT_EQ(daemon.sample("holdfast_leases"), 2);
+    EXPECT_EQ(daemon.sample("holdfast_ready"), 1);
+    EXPECT_GT(daemon.sample("holdfast_redis_commands_total"), 3);
+    EXPECT_GT(daemon.sample("holdfast_redis_command_duration_seconds_count"), 3);
+    EXPECT_GE(daemon.sample("holdfast_redis_connections"), 1);  // one for each shard
     EXPECT_TRUE(eventually(
-        [&] { return sample(daemon, R"(holdfast_renewals_total{result="confirmed"})") >= 2; }));
+        [&] { return daemon.sample(R"(holdfast_renewals_total{result="confirmed"})") >= 2; }));
     redis.process().kill_and_wait();
     EXPECT_TRUE(eventually(
-        [&] { return sample(daemon, R"(holdfast_leases_lost_total{cause="deadline"})") == 1; }));
-    EXPECT_GE(sample(daemon, "holdfast_leases_at_risk_total"), 1);
-    EXPECT_EQ(sample(daemon, "holdfast_ready"), 0);
-    EXPECT_GT(sample(daemon, "holdfast_redis_failed_connects_total"), 0);
+        [&] { return daemon.sample(R"(holdfast_leases_lost_total{cause="deadline"})") == 1; }));
+    EXPECT_GE(daemon.sample("holdfast_leases_at_risk_total"), 1);
+    EXPECT_EQ(daemon.sample("holdfast_ready"), 0);
+    EXPECT_GT(daemon.sample("holdfast_redis_failed_connects_total"), 0);
 }
 
 TEST(Http, MetricsAreInTheExpositionFormat) {
