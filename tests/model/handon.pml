@@ -1,22 +1,24 @@
-/* Waiting for one lock, first come first served across daemons: tickets, hand-on, claims.
+/* Waiting for one lock, first come first served across daemons: tickets and hand-on.
  *
  * Two daemons, one Redis, three clients (1 and 2 at daemon 0, 3 at daemon 1). A client arrives, stamped
  * with Redis' time, waits, is granted, holds, and releases; it may give up while it waits, or die while it
  * holds. A daemon has at most one command about the lock under way:
  *
- *   POLL(w)    for its first waiter w. Granted if w has the lock already (a reply was lost), if the lock
- *              is going to this daemon (claim), or if it is free and no other daemon's ticket is older.
- *              Else the daemon's ticket is left, and a free lock goes to the oldest ticket.
- *   END(c, n)  c (0: nobody) has released or given up; n is the daemon's next waiter (0: none). What c has,
- *              and what is going to this daemon, goes on to the oldest: n itself, or another's claim. The
- *              daemon's ticket becomes n's.
+ *   POLL(w)    for its first waiter w. Granted if w has the lock already (a reply was lost), or if it is
+ *              free and no other daemon's ticket is older. Else w's ticket is left.
+ *   END(c, n)  c (0: nobody) has released or given up; n is the daemon's next waiter (0: none). The lock,
+ *              if it is free now, goes to n unless another's ticket is older. Else n's ticket is left, or
+ *              none if there is no n.
+ *
+ * A free lock is nobody's but the oldest ticket's: there is no claim in the record. Who is told of it (by
+ * pub/sub) and does not come, since it is dead, loses its ticket in time.
  *
  * END closes c: a late POLL for it does nothing. A command or its reply may be lost; the daemon sends the
- * same again, and the lost one may still be executed at any later time. Tells of claims (pub/sub) are not
- * in the model: polls alone must suffice.
+ * same again, and the lost one may still be executed at any later time. Tells (pub/sub) are not in the
+ * model: polls alone must suffice.
  *
- * Time is abstract: a dead holder's lease may end at any time, a live one's does not; a ticket, or a claim,
- * may end once its daemon has nobody who waits (it is not refreshed), or is dead.
+ * Time is abstract: a dead holder's lease may end at any time, a live one's does not; a ticket may end
+ * once its daemon has nobody who waits (it is not refreshed), or is dead.
  *
  * Not in the model: the lease of a live holder ending, retries by the client with one request_id (call
  * ids), modes, and what the daemon believes of its tickets: it polls for its first waiter whenever it can.
@@ -45,7 +47,7 @@ byte stamp[C + 1];
 bool closed[C + 1];
 byte clock = 1;
 
-byte holder, claim;                 /* of the record; claim: the daemon + 1 */
+byte holder;                        /* of the record */
 byte ticket[2];                     /* stamp of the daemon's first waiter; 0: none */
 
 /* The command under way of each daemon, and one lost copy of any. */
@@ -70,25 +72,21 @@ inline firstOf(d, out) {
 }
 
 inline install(w) {
-  holder = w; claim = 0;
-  assert(wasClaim_ || ticket[1 - HOME(w)] == 0 || stamp[w] < ticket[1 - HOME(w)]);     /* order */
+  holder = w;
+  assert(ticket[1 - HOME(w)] == 0 || stamp[w] < ticket[1 - HOME(w)]);                  /* order */
   ticket[HOME(w)] = 0
 }
 
-/* The lock is free, or going to daemon d, which offers w (0: nobody): who gets it? */
+/* The lock is free and daemon d asks for its waiter w. */
 inline handOn(d, w) {
-  o_ = 1 - d;
-  wasClaim_ = (claim == d + 1);
   if
-  :: w != 0 && (wasClaim_ || ticket[o_] == 0 || stamp[w] < ticket[o_]) -> install(w); g_ = 1
-  :: else ->
-     if
-     :: ticket[o_] != 0 -> claim = o_ + 1
-     :: else -> claim = 0
-     fi;
-     if :: w != 0 -> ticket[d] = stamp[w] :: else fi
-  fi;
-  wasClaim_ = 0
+#ifdef BARGE
+  :: install(w); g_ = 1
+#else
+  :: ticket[1 - d] == 0 || stamp[w] < ticket[1 - d] -> install(w); g_ = 1
+  :: else -> ticket[d] = stamp[w]
+#endif
+  fi
 }
 
 inline execPoll(d, w) {
@@ -102,11 +100,7 @@ inline execPoll(d, w) {
 #endif
   :: else ->
      if
-#ifdef BARGE
-     :: holder == 0 -> install(w); g_ = 1
-#else
-     :: holder == 0 && (claim == 0 || claim == d + 1) -> handOn(d, w)
-#endif
+     :: holder == 0 -> handOn(d, w)
      :: else -> ticket[d] = stamp[w]
      fi
   fi
@@ -128,12 +122,16 @@ inline execEnd(d, c, n) {
      ticket[d] = 0;
      if
 #ifdef NOOWNER
-     :: holder != 0 -> holder = 0; handOn(d, n_)
+     :: holder != 0 -> holder = 0
 #else
-     :: c != 0 && holder == c -> holder = 0; handOn(d, n_)
+     :: c != 0 && holder == c -> holder = 0
 #endif
-     :: holder == 0 && claim == d + 1 -> handOn(d, n_)
-     :: else -> if :: n_ != 0 -> ticket[d] = stamp[n_] :: else fi
+     :: else
+     fi;
+     if
+     :: n_ != 0 && holder == 0 -> handOn(d, n_)
+     :: n_ != 0 && holder != 0 -> ticket[d] = stamp[n_]
+     :: else
      fi
   fi;
   n_ = 0
@@ -187,22 +185,22 @@ end:
 }
 
 proctype Redis(byte d) {
-  byte n_, o_; bool g_, wasClaim_;
+  byte n_; bool g_;
 end:
   do
-  :: atomic { op[d] == POLL && !executed[d] -> execPoll(d, who[d]); granted[d] = g_; executed[d] = 1; g_ = 0; o_ = 0 }
-  :: atomic { op[d] == END && !executed[d] -> execEnd(d, who[d], nxt[d]); granted[d] = g_; executed[d] = 1; g_ = 0; o_ = 0 }
+  :: atomic { op[d] == POLL && !executed[d] -> execPoll(d, who[d]); granted[d] = g_; executed[d] = 1; g_ = 0 }
+  :: atomic { op[d] == END && !executed[d] -> execEnd(d, who[d], nxt[d]); granted[d] = g_; executed[d] = 1; g_ = 0 }
   od
 }
 
 proctype Troubles() {
-  byte d_, n_, o_; bool g_, wasClaim_;
+  byte d_, n_; bool g_;
 end:
   do
   :: atomic { losses < LOSS && op[0] != 0 && ghostOp == 0 -> losses++; d_ = 0; goto lose }
   :: atomic { losses < LOSS && op[1] != 0 && ghostOp == 0 -> losses++; d_ = 1; goto lose }
-  :: atomic { ghostOp == POLL -> execPoll(ghostD, ghostWho); g_ = 0; o_ = 0; ghostOp = 0; ghostD = 0; ghostWho = 0; ghostNxt = 0 }
-  :: atomic { ghostOp == END -> execEnd(ghostD, ghostWho, ghostNxt); g_ = 0; o_ = 0; ghostOp = 0; ghostD = 0; ghostWho = 0; ghostNxt = 0 }
+  :: atomic { ghostOp == POLL -> execPoll(ghostD, ghostWho); g_ = 0; ghostOp = 0; ghostD = 0; ghostWho = 0; ghostNxt = 0 }
+  :: atomic { ghostOp == END -> execEnd(ghostD, ghostWho, ghostNxt); g_ = 0; ghostOp = 0; ghostD = 0; ghostWho = 0; ghostNxt = 0 }
   :: atomic { ghostOp != 0 -> ghostOp = 0; ghostD = 0; ghostWho = 0; ghostNxt = 0 }      /* never executed */
   :: atomic { kills < KILLS && ghostOp == 0 -> kills++; alive[1] = 0;                     /* a daemon is killed */
        ghostOp = op[1]; ghostD = 1; ghostWho = who[1]; ghostNxt = nxt[1];
@@ -219,16 +217,12 @@ lose:
 
 #define NOBODY_WAITS(d) (!alive[d] || (op[d] == 0 && !(st[1] == waiting && HOME(1) == d) && !(st[2] == waiting && HOME(2) == d) && !(st[3] == waiting && HOME(3) == d)))
 
-/* The clock of Redis. A claim that runs out takes its daemon's ticket along: if they ran out apart, the
- * lock could be offered to a dead daemon again and again (found by the LTL). A daemon that lives after all
- * leaves its ticket again, with the old stamp. */
+/* The clock of Redis. A daemon that lives after all leaves its ticket again, with the old stamp. */
 proctype Expiry(byte d) {
 end:
   do
   :: atomic { holder != 0 && HOME(holder) == d && st[holder] == dead -> holder = 0 }
-  :: atomic { (ticket[d] != 0 || claim == d + 1) && NOBODY_WAITS(d) && ghostOp == 0 ->
-       ticket[d] = 0;
-       if :: claim == d + 1 -> claim = 0 :: else fi }
+  :: atomic { ticket[d] != 0 && NOBODY_WAITS(d) && ghostOp == 0 -> ticket[d] = 0 }
   od
 }
 
@@ -238,7 +232,7 @@ init {
   atomic { run Client(1); run Client(2); run Client(3); run Daemon(0); run Daemon(1);
            run Redis(0); run Redis(1); run Troubles(); run Expiry(0); run Expiry(1) };
 end:
-  atomic { timeout -> assert(QUIET && holder == 0 && claim == 0 && ticket[0] == 0 && ticket[1] == 0) }
+  atomic { timeout -> assert(QUIET && holder == 0 && ticket[0] == 0 && ticket[1] == 0) }
 }
 
 ltl served { [] ((st[1] == waiting -> <> (st[1] != waiting)) && (st[3] == waiting -> <> (st[3] != waiting))) }
