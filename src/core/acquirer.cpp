@@ -13,8 +13,19 @@ constexpr Backoff kStoreBackoff{Milliseconds{20}, Milliseconds{500}};
 constexpr int kPollJitterPercent = 20;
 // A grant of which less than a quarter is left when it is read is not given out.
 constexpr int kLeastLeft = 4;
+// Acquires that go out together: those who can share.
+constexpr std::size_t kMaxBatch = 64;
+// Those who do not wait are refused all at once: that shall not keep the thread from its renewals.
+constexpr std::size_t kMaxTriers = 10'000;
+constexpr Milliseconds kRetryWhenFull{1000};
+// Grants in a row that were read too late, before the attempt is given up: each holds the lock.
+constexpr unsigned kMaxTooLate = 3;
 // After the holder's expiry, so that the store's clock has surely passed it.
 constexpr Duration kExpiryMargin = Milliseconds{2};
+
+Error shutting_down() {
+    return {Reason::draining, "this daemon is shutting down; try another"};
+}
 
 }  // namespace
 
@@ -42,14 +53,13 @@ Acquirer::Ticket Acquirer::acquire(AcquireRequest request, Done<Grant> done) {
 
 void Acquirer::enqueue(Ticket ticket, AcquireRequest request, Done<Grant> done) {
     if (draining_) {
-        done(fail(Reason::draining, "this daemon is shutting down; try another"));
+        done(tl::unexpected(shutting_down()));
         return;
     }
     Contest& contest = contest_of(request.name);
-    if (contest.waiters.size() >= options_.max_waiters_per_lock) {
-        done(fail(Reason::queue_full,
-                  "the lock has " + std::to_string(contest.waiters.size()) +
-                      " waiters here, the most allowed (limits.max_waiters_per_lock)"));
+    if (auto full = too_many(contest, request)) {
+        leave_if_empty(contest);
+        done(tl::unexpected(*std::move(full)));
         return;
     }
     auto attempt = std::make_unique<Attempt>(std::move(request), std::move(done), timers_);
@@ -57,6 +67,22 @@ void Acquirer::enqueue(Ticket ticket, AcquireRequest request, Done<Grant> done) 
     entered.ticket = ticket;
     attempts_.emplace(entered.ticket, std::move(attempt));
     enter(contest, entered);
+}
+
+std::optional<Error> Acquirer::too_many(const Contest& contest, const AcquireRequest& request) const {
+    Error error{Reason::queue_full, ""};
+    error.retry_after = kRetryWhenFull;
+    if (request.wait > Milliseconds{0} && contest.waiters.size() >= options_.max_waiters_per_lock) {
+        error.message = "the lock has " + std::to_string(contest.waiters.size()) +
+                        " waiters here, the most allowed (limits.max_waiters_per_lock)";
+    } else if (contest.triers.size() >= kMaxTriers) {
+        error.message = "too many ask for this lock at once without waiting";
+    } else if (attempts_.size() >= options_.max_waiters) {
+        error.message = "too many acquires wait here, for all locks together (limits.max_waiters)";
+    } else {
+        return std::nullopt;
+    }
+    return error;
 }
 
 Acquirer::Contest& Acquirer::contest_of(const LockName& name) {
@@ -71,185 +97,226 @@ Acquirer::Contest& Acquirer::contest_of(const LockName& name) {
 void Acquirer::enter(Contest& contest, Attempt& attempt) {
     const bool quiet = contest.empty();
     attempt.contest = &contest;
-    auto& queue = contest.queue_of(attempt);
-    attempt.place = queue.insert(queue.end(), &attempt);
+    contest.queue_of(attempt).insert(&attempt);
     attempt.end_at =
         std::min(attempt.request.received_at + attempt.request.wait, attempt.request.call_deadline);
     if (!attempt.tries_once()) {
         attempt.wait_over.set(attempt.end_at, [this, &attempt] { on_wait_over(attempt); });
     }
-    if (quiet) {
-        try_head(contest);
-    } else if (attempt.tries_once() && !contest.trying) {
-        end(attempt,
-            tl::unexpected(refusal(attempt)));  // others wait already; no barging past them
+    if (attempt.request.is_retry && !quiet) {
+        attempt.asks_again = true;
+        contest.unresolved.insert(&attempt);
+    }
+    if (contest.asking()) {
+        return;  // its turn comes after the answer
+    }
+    const bool first = !attempt.tries_once() && *contest.waiters.begin() == &attempt;
+    if (quiet || ((first || attempt.asks_again) && !contest.failure)) {
+        ask(contest);
+    } else if (attempt.tries_once()) {
+        end(attempt, tl::unexpected(refusal(attempt)));  // no barging past those who wait
     }
 }
 
-void Acquirer::try_head(Contest& contest) {
-    if (contest.head == nullptr) {
-        contest.head = contest.first();
-    }
-    Attempt& head = *contest.head;
+Want Acquirer::want_of(const Attempt& attempt) const {
+    const AcquireRequest& request = attempt.request;
+    return {.holder = *request.holder,
+            .call = request.call,
+            .ttl = request.ttl,
+            .access = request.access,
+            .upgrade = request.upgrade,
+            .watched = request.max_hold > Milliseconds{0},
+            .lock_delay = request.lock_delay,
+            .arrival = attempt.arrival,
+            .owner = request.owner,
+            .metadata = request.metadata};
+}
+
+void Acquirer::ask(Contest& contest) {
     contest.poll.cancel();
-    contest.trying = true;
     contest.freed_meanwhile = false;
-    head.sent_at = clock_.now();
-    const AcquireRequest& request = head.request;
-    const Milliseconds timeout = std::min(options_.command_timeout, request.ttl.value);
-    store_.acquire({request.name,
-                    *request.holder,
-                    request.call,
-                    request.ttl,
-                    request.owner,
-                    request.metadata,
-                    timeout},
-                   [this, &contest](auto answer) { on_answer(contest, std::move(answer)); });
+    contest.failure.reset();
+    contest.held_until = clock_.now();
+    const std::vector<Attempt*> batch = contest.next_batch(kMaxBatch);
+    contest.under_way = batch.size();
+    const std::optional<QueueHead> next = contest.head_without(batch);
+    std::optional<QueueHead> mine = contest.head_without({});
+    contest.has_ticket = contest.has_ticket || mine.has_value();
+    for (Attempt* attempt : batch) {
+        Want want = want_of(*attempt);
+        if (attempt->asks_again) {
+            want.only_again = true;
+            send(*attempt, want);
+            continue;
+        }
+        want.if_refused = std::exchange(mine, std::nullopt);  // the first tells, the others follow
+        want.if_granted = next;
+        send(*attempt, want);
+    }
 }
 
-void Acquirer::on_answer(Contest& contest, StoreResult<AcquireAnswer> answer) {
-    contest.trying = false;
-    contest.failure.reset();
-    Attempt& head = *contest.head;
+void Acquirer::send(Attempt& attempt, const Want& want) {
+    attempt.under_way = true;
+    attempt.sent_at = clock_.now();
+    const Milliseconds timeout = std::min(options_.command_timeout, attempt.request.ttl.value);
+    store_.acquire({attempt.request.name, want, timeout},
+                   [this, &attempt](auto answer) { on_answer(attempt, std::move(answer)); });
+}
+
+void Acquirer::on_answer(Attempt& attempt, StoreResult<AcquireAnswer> answer) {
+    Contest& contest = *attempt.contest;
+    attempt.under_way = false;
+    --contest.under_way;
+    contest.unresolved.erase(&attempt);
     if (!answer) {
-        on_failure(contest, answer.error());
-        return;
-    }
-    head.unknown = false;
-    head.failures = 0;
-    if (const auto* granted = std::get_if<Granted>(&*answer)) {
-        on_granted(contest, granted->token);
-    } else if (auto* busy = std::get_if<Busy>(&*answer)) {
-        on_busy(contest, std::move(busy->holder));
+        on_failure(attempt, answer.error());
     } else {
-        head.lingering = false;  // closed: no copy can have an effect
-        end(head,
-            fail(Reason::lease_lost,
-                 "the lease of this request_id has ended already; use a new request_id for a new "
-                 "lease"));
+        attempt.unknown = false;
+        attempt.failures = 0;
+        if (const auto* granted = std::get_if<Granted>(&*answer)) {
+            on_granted(attempt, granted->token);
+        } else if (auto* busy = std::get_if<Busy>(&*answer)) {
+            on_busy(attempt, std::move(*busy));
+        } else if (std::holds_alternative<NotHeld>(*answer)) {
+            on_not_held(attempt);
+        } else if (std::holds_alternative<Deadlocked>(*answer)) {
+            end(attempt,
+                fail(Reason::deadlock,
+                     "another holder waits already to have the lock for itself; release this lease"));
+        } else {
+            attempt.lingering = false;  // closed: no copy can have an effect
+            end(attempt,
+                attempt.request.upgrade
+                    ? fail(Reason::lease_lost, "the shared lease has ended")
+                    : fail(Reason::lease_lost,
+                           "the lease of this request_id has ended already; use a new request_id "
+                           "for a new lease"));
+        }
+    }
+    if (!contest.asking()) {
         go_on(contest);
     }
 }
 
-void Acquirer::on_granted(Contest& contest, FencingToken token) {
-    Attempt& head = *contest.head;
-    const Grant grant{{head.request.name, *head.request.holder, token},
-                      head.request.call,
-                      head.request.ttl,
-                      head.sent_at};
-    if (!head.done) {
-        head.lingering = true;
-        end(head, fail(Reason::cancelled, "the caller has gone"));
+void Acquirer::on_granted(Attempt& attempt, FencingToken token) {
+    Contest& contest = *attempt.contest;
+    const AcquireRequest& request = attempt.request;
+    const Grant grant{{request.name, *request.holder, token, request.granted_access()},
+                      request.call,
+                      request.ttl,
+                      attempt.sent_at};
+    if (!attempt.done) {
+        attempt.lingering = true;
+        end(attempt, fail(Reason::cancelled, "the caller has gone"));
     } else if (clock_.now() >= grant.deadline() - grant.ttl.value / kLeastLeft) {
         // Read too late to be of use: the same id again renews it, and the count starts anew.
-        on_failure(contest, {StoreFailure::unknown, "the store took too long for the ttl"});
-        return;
+        if (++attempt.too_late == kMaxTooLate) {
+            attempt.end_at = clock_.now();
+        }
+        on_failure(attempt, {StoreFailure::unknown, "the store took too long for the ttl"});
     } else {
-        contest.holder = {head.request.owner, token, {}};
-        contest.held_until = grant.sent_at + store_hold(grant.ttl);
-        head.lingering = false;  // a late copy finds the lease held, or its id closed
-        end(head, grant);
+        if (grant.lease.access.mode == Mode::exclusive) {
+            contest.holder = {request.owner, token, {}};
+            contest.held_until = grant.sent_at + store_hold(grant.ttl);
+        }
+        attempt.lingering = false;  // a late copy finds the lease held, or its id closed
+        end(attempt, grant);
     }
-    go_on(contest);
 }
 
-void Acquirer::on_busy(Contest& contest, HolderSummary holder) {
+void Acquirer::on_busy(Attempt& attempt, Busy busy) {
+    Contest& contest = *attempt.contest;
     const Instant now = clock_.now();
-    contest.holder = std::move(holder);
+    contest.holder = std::move(busy.holder);
+    contest.waiting_elsewhere = busy.waiting_elsewhere;
     contest.held_until = now + contest.holder.expires_in;
-    Attempt& head = *contest.head;
-    contest.head = nullptr;
-    if (!head.done || head.tries_once() || head.end_at <= now) {
-        end(head, tl::unexpected(refusal(head)));
+    if (!attempt.done || attempt.tries_once() || attempt.end_at <= now) {
+        end(attempt, tl::unexpected(refusal(attempt)));
     }
-    go_on(contest);
 }
 
-void Acquirer::on_failure(Contest& contest, const StoreError& error) {
-    Attempt& head = *contest.head;
+// The lease of a retry does not stand (any more): it waits like everybody else.
+void Acquirer::on_not_held(Attempt& attempt) {
+    attempt.asks_again = false;
+    if (!attempt.done || attempt.end_at <= clock_.now()) {
+        end(attempt, tl::unexpected(refusal(attempt)));
+    }
+}
+
+void Acquirer::on_failure(Attempt& attempt, const StoreError& error) {
     if (error.failure == StoreFailure::mode_conflict) {
-        end(head, fail(Reason::mode_conflict, error.message));
-        go_on(contest);
+        end(attempt, fail(Reason::mode_conflict, error.message));
         return;
     }
+    Contest& contest = *attempt.contest;
     const Instant now = clock_.now();
     contest.failure = error;
-    ++head.failures;
+    ++attempt.failures;
     if (error.failure == StoreFailure::unknown) {
-        if (!head.lingering) {
-            head.end_at = std::min(std::max(head.end_at, now + options_.resolve_window),
-                                   head.request.call_deadline);
+        if (!attempt.lingering && !draining_) {
+            attempt.end_at = std::min(std::max(attempt.end_at, now + options_.resolve_window),
+                                      attempt.request.call_deadline);
         }
-        head.lingering = head.unknown = true;
-        head.quiet_after = head.sent_at + options_.command_timeout;
+        attempt.lingering = attempt.unknown = true;
+        attempt.quiet_after = now + options_.command_timeout;
     }
-    if (!head.done || head.end_at <= now || (head.tries_once() && !head.lingering)) {
-        end(head, tl::unexpected(refusal(head)));
-        refuse_triers(contest);
-        go_on(contest);
+    if (!attempt.done || attempt.end_at <= now || (attempt.tries_once() && !attempt.lingering)) {
+        end(attempt, tl::unexpected(refusal(attempt)));
         return;
     }
-    resend(contest, kStoreBackoff.after(head.failures, random_));
-}
-
-// The head's acquire once more, with the same holder id. Nobody else is asked for meanwhile.
-void Acquirer::resend(Contest& contest, Duration delay) {
-    refuse_triers(contest);
-    Attempt& head = *contest.head;
-    const Instant again = clock_.now() + delay;
-    contest.poll.set(again, [this, &contest] { try_head(contest); });
-    if (!head.tries_once() || head.lingering) {
-        head.wait_over.set(head.end_at, [this, &head] { on_wait_over(head); });
+    if (attempt.lingering) {
+        contest.unresolved.insert(&attempt);
+        attempt.wait_over.set(attempt.end_at, [this, &attempt] { on_wait_over(attempt); });
     }
 }
 
-// After an answer: to the next attempt, or to rest, or to the end of the contest.
+// After the answers: to the next attempts, or to rest, or to the end of the contest.
 void Acquirer::go_on(Contest& contest) {
     const bool held = contest.held_until > clock_.now() && !contest.freed_meanwhile;
-    if (held) {
+    if (held || contest.failure) {
         refuse_triers(contest);
     }
     if (contest.empty()) {
-        contests_.erase(contest.name.text());
+        leave_if_empty(contest);
     } else if (held || contest.failure) {
         rest(contest);
     } else {
-        try_head(contest);
+        ask(contest);
     }
 }
 
 void Acquirer::rest(Contest& contest) {
     const Instant now = clock_.now();
+    Instant again = now + jittered(options_.safety_poll, kPollJitterPercent, random_);
     if (contest.failure) {
-        contest.poll.set(now + kStoreBackoff.after(1, random_),
-                         [this, &contest] { try_head(contest); });
-        return;
+        unsigned failures = 1;
+        for (const Attempt* attempt : contest.unresolved) {
+            failures = std::max(failures, attempt->failures);
+        }
+        again = now + kStoreBackoff.after(failures, random_);
+    } else {
+        again = std::min(again, contest.held_until + kExpiryMargin);
     }
-    const Instant safety = now + jittered(options_.safety_poll, kPollJitterPercent, random_);
-    contest.poll.set(std::min(safety, contest.held_until + kExpiryMargin),
-                     [this, &contest] { try_head(contest); });
+    contest.poll.set(again, [this, &contest] { ask(contest); });
 }
 
-// Those who would not wait, and are not under way themselves.
+// Those who would not wait, and are not asked after themselves.
 void Acquirer::refuse_triers(Contest& contest) {
     const std::vector<Attempt*> triers{contest.triers.begin(), contest.triers.end()};
     for (Attempt* trier : triers) {
-        if (trier != contest.head) {
+        if (!contest.unresolved.contains(trier)) {
             end(*trier, tl::unexpected(refusal(*trier)));
         }
     }
 }
 
 void Acquirer::on_wait_over(Attempt& attempt) {
-    Contest& contest = *attempt.contest;
-    if (contest.trying && contest.head == &attempt) {
-        return;  // its answer is on the way and decides
+    if (!attempt.under_way) {  // else its answer is on the way and decides
+        withdraw(attempt, tl::unexpected(refusal(attempt)));
     }
-    withdraw(attempt, tl::unexpected(refusal(attempt)));
 }
 
 void Acquirer::cancel(Ticket ticket) {
-    claims_.erase(ticket);
     const auto found = attempts_.find(ticket);
     if (found == attempts_.end()) {
         return;
@@ -259,43 +326,9 @@ void Acquirer::cancel(Ticket ticket) {
         attempt.done = nullptr;
         ++ghosts_;
     }
-    Contest& contest = *attempt.contest;
-    if (!(contest.trying && contest.head == &attempt)) {
+    if (!attempt.under_way) {
         withdraw(attempt, fail(Reason::cancelled, "the caller has gone"));
     }
-}
-
-Acquirer::Ticket Acquirer::claim_again(AcquireRequest request, Done<Grant> done) {
-    const Ticket ticket = next_ticket_++;
-    claims_.insert(ticket);
-    const auto asked = std::make_shared<AcquireRequest>(std::move(request));
-    const Instant sent_at = clock_.now();
-    const Milliseconds timeout = std::min(options_.command_timeout, asked->ttl.value);
-    store_.acquire(
-        {asked->name,
-         *asked->holder,
-         asked->call,
-         asked->ttl,
-         asked->owner,
-         asked->metadata,
-         timeout},
-        [this, ticket, asked, sent_at, done = std::move(done)](auto answer) mutable {
-            if (claims_.erase(ticket) == 0) {
-                return;  // cancelled; the lease is the earlier call's
-            }
-            const auto* granted = answer ? std::get_if<Granted>(&*answer) : nullptr;
-            const Grant grant{
-                {asked->name, *asked->holder, granted != nullptr ? granted->token : FencingToken{}},
-                asked->call,
-                asked->ttl,
-                sent_at};
-            if (granted != nullptr && clock_.now() < grant.deadline()) {
-                done(grant);
-            } else {
-                enqueue(ticket, std::move(*asked), std::move(done));
-            }
-        });
-    return ticket;
 }
 
 void Acquirer::freed(const LockName& name) {
@@ -304,44 +337,91 @@ void Acquirer::freed(const LockName& name) {
         return;
     }
     Contest& contest = *found->second;
-    if (contest.trying || answering_) {
+    if (contest.asking() || answering_) {
         contest.freed_meanwhile = true;
     } else if (!contest.failure) {
-        try_head(contest);
+        ask(contest);
     }
+}
+
+std::optional<Acquirer::Offer> Acquirer::offer(const LockName& name) {
+    const auto found = contests_.find(name.text());
+    if (found == contests_.end() || draining_ || answering_) {
+        return std::nullopt;
+    }
+    Contest& contest = *found->second;
+    if (contest.asking() || contest.failure || !contest.unresolved.empty() ||
+        contest.waiters.empty()) {
+        return std::nullopt;
+    }
+    Attempt& first = **contest.waiters.begin();
+    contest.poll.cancel();
+    contest.freed_meanwhile = false;
+    contest.held_until = clock_.now();
+    contest.under_way = 1;
+    contest.has_ticket = true;
+    first.under_way = true;
+    Want want = want_of(first);
+    want.if_refused = contest.head_without({});
+    want.if_granted = contest.head_without({&first});
+    return Offer{first.ticket, want};
+}
+
+void Acquirer::offer_sent(Ticket ticket) {
+    attempts_.at(ticket)->sent_at = clock_.now();
+}
+
+void Acquirer::handed(Ticket ticket, StoreResult<AcquireAnswer> answer) {
+    on_answer(*attempts_.at(ticket), std::move(answer));
 }
 
 void Acquirer::drain() {
     draining_ = true;
     std::vector<Attempt*> resting;
     for (const auto& [ticket, attempt] : attempts_) {
-        if (attempt->contest->trying && attempt->contest->head == attempt.get()) {
+        if (attempt->under_way) {
             attempt->end_at = clock_.now();  // the answer on its way is the last
         } else {
             resting.push_back(attempt.get());
         }
     }
     for (Attempt* attempt : resting) {
-        withdraw(*attempt, fail(Reason::draining, "this daemon is shutting down; try another"));
+        withdraw(*attempt, tl::unexpected(shutting_down()));
     }
 }
 
-// Ends an attempt outside of an answer: its contest may have nobody left.
+// Ends an attempt outside of an answer: its contest may have nobody left, or another first waiter,
+// for whom our ticket then has to stand.
 void Acquirer::withdraw(Attempt& attempt, Result<Grant> result) {
     Contest& contest = *attempt.contest;
+    const bool first = !contest.waiters.empty() && *contest.waiters.begin() == &attempt;
     end(attempt, std::move(result));
-    if (contest.empty()) {
-        contests_.erase(contest.name.text());
+    if (contest.asking()) {
+        return;
     }
+    if (contest.empty()) {
+        leave_if_empty(contest);
+    } else if (first && !contest.failure && !draining_) {
+        ask(contest);
+    }
+}
+
+void Acquirer::leave_if_empty(Contest& contest) {
+    if (!contest.empty()) {
+        return;
+    }
+    if (contest.has_ticket) {
+        // If this is lost, the ticket ends by itself, as nobody refreshes it.
+        store_.leave(contest.name, options_.command_timeout, [](const auto&) {});
+    }
+    contests_.erase(contest.name.text());
 }
 
 // The one place where an attempt ends. The caller sees to the contest afterwards.
 void Acquirer::end(Attempt& attempt, Result<Grant> result) {
     Contest& contest = *attempt.contest;
-    if (contest.head == &attempt) {
-        contest.head = nullptr;
-    }
-    contest.queue_of(attempt).erase(attempt.place);
+    contest.queue_of(attempt).erase(&attempt);
+    contest.unresolved.erase(&attempt);
     if (attempt.lingering) {
         if (attempt.unknown) {
             observer_.outcome_unknown(attempt.request.name);
@@ -370,17 +450,23 @@ Error Acquirer::refusal(const Attempt& attempt) const {
                 "the store's answer was lost and could not be had again in time; the lock is not "
                 "yours, and what may have been granted is being undone"};
     }
+    if (draining_) {
+        return shutting_down();
+    }
     if (contest.failure) {
         return {Reason::store_unavailable, "the store did not answer: " + contest.failure->message};
     }
     const Milliseconds left = remaining(clock_.now(), contest.held_until);
+    const std::size_t queue = contest.waiters.size() + contest.waiting_elsewhere;
     Error error{Reason::lock_held,
-                "the lock is held by \"" + contest.holder.owner + "\" for up to " +
-                    std::to_string(left.count()) + " ms more, unless renewed"};
+                contest.holder.token.value == 0
+                    ? "others wait for the lock"
+                    : "the lock is held by \"" + contest.holder.owner + "\" for up to " +
+                          std::to_string(left.count()) + " ms more, unless renewed"};
     error.metadata = {{"holder_owner", contest.holder.owner},
                       {"holder_token", std::to_string(contest.holder.token.value)},
                       {"remaining_ms", std::to_string(left.count())},
-                      {"queue_length", std::to_string(contest.waiters.size())}};
+                      {"queue_length", std::to_string(queue)}};
     return error;
 }
 

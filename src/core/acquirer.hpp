@@ -1,17 +1,21 @@
 #pragma once
 
 // Everything between "I want this lock" and its answer. One Contest per wanted lock name holds the
-// attempts in order of arrival; only the head talks to the store, so that nobody barges past a
-// waiter of this daemon and n waiters cost one command at a time.
+// attempts in order of arrival, less their priority. Only the first talks to the store, with those
+// behind it who can share the lock with it, so that nobody barges past a waiter of this daemon and n
+// waiters cost one command at a time. While somebody waits here, the store keeps a ticket of ours
+// with the first one's arrival, so that nobody barges past it at another daemon.
 //
 // States of a contest:
-//   trying    the head's acquire is under way
-//             -> granted: answer the head; those who would not wait hear LOCK_HELD; rest
-//             -> busy: answer those who do not wait (any more) LOCK_HELD; rest
+//   asking    acquires of a batch are under way, or a release that brought the first waiter along
+//             -> granted: answer; go on with those behind, unless the lock is exclusively held now
+//             -> busy: the store has our ticket; those who do not wait (any more) hear LOCK_HELD; rest
 //             -> no answer: back off, then again with the same holder id, which the store treats as
-//                the same request. The head gives up at its end: STORE_UNAVAILABLE if no sending
-//                can have been executed, else OUTCOME_UNKNOWN, and the reaper cancels behind it
-//   resting   until the holder's expiry, the safety poll, or freed() -> trying
+//                the same request. Who gives up at its end hears STORE_UNAVAILABLE if no sending can
+//                have been executed, else OUTCOME_UNKNOWN, and the reaper cancels behind it
+//   resting   until freed() (a release here, or the store's notice), the holder's expiry, or the
+//             safety poll, which also keeps our ticket alive -> asking
+//   over      nobody is left: our ticket, if there may be one, is taken back
 //
 // An attempt ends exactly once: granted, refused, or cancelled by its caller. If it ends without a
 // grant while a sending of its acquire may still have an effect, the reaper takes over. If its
@@ -19,7 +23,10 @@
 // grant is cancelled. A grant of which little is left by the time its answer is read (a paused
 // process, a slow store) is no grant: the same id is sent again, which renews it.
 //
-// Fairness between daemons is by polling for now; tickets and hand-on come with the waiting issue.
+// A retry (an acquire with a request_id) that finds others here first asks whether its lease stands
+// already, past all who wait: it may be the very lease that they wait for.
+//
+// The order across daemons and why it holds: tests/model/handon.pml.
 
 #include "core/backoff.hpp"
 #include "core/lock_store.hpp"
@@ -28,7 +35,6 @@
 #include "core/timers.hpp"
 
 #include <absl/container/flat_hash_map.h>
-#include <absl/container/flat_hash_set.h>
 
 #include <memory>
 #include <optional>
@@ -40,14 +46,21 @@ namespace holdfast::core {
 struct AcquireRequest {
     LockName name;
     std::optional<HolderId> holder;  // from the request_id; empty: the manager draws one
+    bool is_retry = false;           // `holder` is from a request_id: it may have the lock already
     HolderId call{};                 // drawn by the manager, new for each call
     Ttl ttl;
     Milliseconds wait{0};      // 0: try once
     Milliseconds max_hold{0};  // above 0: the watchdog renews for so long
+    Access access;
+    bool upgrade = false;  // `holder` shares the lock and wants it for itself
+    Milliseconds lock_delay{0};
+    int priority = 0;
     std::string owner;
     std::string metadata;
     Instant received_at{};
     Instant call_deadline = kNever;  // the caller stops listening then
+
+    Access granted_access() const { return upgrade ? Access{} : access; }  // exclusive then
 };
 
 struct Grant {
@@ -68,6 +81,7 @@ public:
         Milliseconds resolve_window{3000};  // how long a lost reply is asked after
         Milliseconds safety_poll{1000};
         std::size_t max_waiters_per_lock = 100'000;
+        std::size_t max_waiters = 1'000'000;  // of all locks, with those who do not wait
         std::uint32_t seed = 1;
     };
     using Ticket = std::uint64_t;
@@ -78,13 +92,22 @@ public:
     // `done` is called once, possibly before acquire() returns (a full queue). Of this object it may
     // call freed() only.
     Ticket acquire(AcquireRequest request, Done<Grant> done);
-    // Sends the acquire of a lease that its holder has, past all who wait: a retry with the
-    // request_id of a lease that stands. Joins the others if it stands no longer.
-    Ticket claim_again(AcquireRequest request, Done<Grant> done);
     // The caller has gone: its `done` is dropped, its place given up. Does nothing if it has ended.
     void cancel(Ticket ticket);
     // The lock has probably become free: whoever waits for it here may try at once.
     void freed(const LockName& name);
+
+    // The first waiter for a lock that is about to be released, for the release to hand the lock on
+    // to; empty if there is none to offer. It is under way until handed() is called, once.
+    struct Offer {
+        Ticket ticket;
+        Want want;
+    };
+    std::optional<Offer> offer(const LockName& name);
+    // The release with the offer is about to be sent, for the first time or again.
+    void offer_sent(Ticket ticket);
+    void handed(Ticket ticket, StoreResult<AcquireAnswer> answer);
+
     // Answers everybody who waits with DRAINING. Acquires under way still get their answer.
     void drain();
 
@@ -95,19 +118,25 @@ private:
     struct Attempt;
     struct Contest;
 
+    static constexpr Duration kPriorityStep = std::chrono::seconds{1};
+
     void enqueue(Ticket ticket, AcquireRequest request, Done<Grant> done);
     Contest& contest_of(const LockName& name);
+    std::optional<Error> too_many(const Contest& contest, const AcquireRequest& request) const;
     void enter(Contest& contest, Attempt& attempt);
-    void try_head(Contest& contest);
-    void on_answer(Contest& contest, StoreResult<AcquireAnswer> answer);
-    void on_granted(Contest& contest, FencingToken token);
-    void on_busy(Contest& contest, HolderSummary holder);
-    void on_failure(Contest& contest, const StoreError& error);
-    void resend(Contest& contest, Duration delay);
+    void ask(Contest& contest);
+    void send(Attempt& attempt, const Want& want);
+    Want want_of(const Attempt& attempt) const;
+    void on_answer(Attempt& attempt, StoreResult<AcquireAnswer> answer);
+    void on_granted(Attempt& attempt, FencingToken token);
+    void on_busy(Attempt& attempt, Busy busy);
+    void on_not_held(Attempt& attempt);
+    void on_failure(Attempt& attempt, const StoreError& error);
     void go_on(Contest& contest);
     void rest(Contest& contest);
     void refuse_triers(Contest& contest);
     void on_wait_over(Attempt& attempt);
+    void leave_if_empty(Contest& contest);
     void end(Attempt& attempt, Result<Grant> result);
     void withdraw(Attempt& attempt, Result<Grant> result);
     Error refusal(const Attempt& attempt) const;
@@ -125,7 +154,6 @@ private:
     std::size_t ghosts_ = 0;  // attempts whose caller has gone
     absl::flat_hash_map<std::string_view, std::unique_ptr<Contest>> contests_;  // key: its name
     absl::flat_hash_map<Ticket, std::unique_ptr<Attempt>> attempts_;
-    absl::flat_hash_set<Ticket> claims_;  // claim_again under way, not cancelled
 };
 
 }  // namespace holdfast::core

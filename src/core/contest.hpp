@@ -1,55 +1,110 @@
 #pragma once
 
-// What Acquirer keeps of those who want a lock: one Attempt for each call, one Contest for each name.
-// The states and who changes them are described in acquirer.hpp; here is only what is remembered.
+// What the acquirer keeps: an Attempt for each acquire that has no answer, a Contest for each name.
+// The states and who changes them are described in acquirer.hpp; here is what is remembered, and
+// whose turn it is.
 
 #include "core/acquirer.hpp"
 
-#include <list>
+#include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
+#include <vector>
 
 namespace holdfast::core {
 
 struct Acquirer::Attempt {
     Attempt(AcquireRequest asked, Done<Grant> answer, TimerQueue& timers)
-        : request(std::move(asked)), done(std::move(answer)), wait_over(timers) {}
+        : request(std::move(asked)),
+          done(std::move(answer)),
+          arrival(request.upgrade ? Instant::min()
+                                  : request.received_at - request.priority * kPriorityStep),
+          wait_over(timers) {}
 
     Ticket ticket = 0;
     AcquireRequest request;
     Done<Grant> done;  // empty: the caller has gone
     Contest* contest = nullptr;
-    std::list<Attempt*>::iterator place;
+    Instant arrival;         // less the priority; decides the order
     Instant end_at{};        // when waiting, or asking after a lost reply, ends
     Instant sent_at{};       // of the last sending
     Instant quiet_after{};   // no sending with a lost reply is executed after this
+    bool under_way = false;  // a sending has no answer yet
+    bool asks_again = false;  // a retry: first, whether its lease stands already
     bool lingering = false;  // some sending had or may still have an effect
     bool unknown = false;    // the last word on it is a lost reply
     unsigned failures = 0;
+    unsigned too_late = 0;  // grants that were read when little was left of them
     Timer wait_over;
 
     bool tries_once() const { return request.wait == Milliseconds{0}; }
+    // Whether it is granted whenever the other is, asked at the same moment.
+    bool goes_with(const Attempt& other) const {
+        return request.access == other.request.access &&
+               request.access.mode != Mode::exclusive && !request.upgrade;
+    }
 };
 
 struct Acquirer::Contest {
     Contest(LockName wanted, TimerQueue& timers) : name(std::move(wanted)), poll(timers) {}
 
+    struct Earlier {
+        bool operator()(const Attempt* a, const Attempt* b) const {
+            return std::pair{a->arrival, a->ticket} < std::pair{b->arrival, b->ticket};
+        }
+    };
+    using Queue = std::set<Attempt*, Earlier>;
+
     LockName name;
-    std::list<Attempt*> waiters;  // in order of arrival
-    std::list<Attempt*> triers;   // those who do not wait; here only until the next answer
-    Attempt* head = nullptr;      // whose acquire is under way or to be sent again
-    bool trying = false;
+    Queue waiters;
+    Queue triers;      // those who do not wait; here only until the next answer
+    Queue unresolved;  // of both, those whose last answer was lost, and retries
+    std::size_t under_way = 0;
     bool freed_meanwhile = false;
-    HolderSummary holder;               // as of the last answer
-    Instant held_until{};               // in the store; the past if the lock may be free
+    bool has_ticket = false;  // the store may have a ticket of ours
+    HolderSummary holder;     // as of the last answer
+    std::size_t waiting_elsewhere = 0;
+    Instant held_until{};               // in the store; the past if the lock may be had
     std::optional<StoreError> failure;  // of the last sending
     Timer poll;
 
     bool empty() const { return waiters.empty() && triers.empty(); }
-    std::list<Attempt*>& queue_of(const Attempt& attempt) {
-        return attempt.tries_once() ? triers : waiters;
+    bool asking() const { return under_way > 0; }
+    Queue& queue_of(const Attempt& attempt) { return attempt.tries_once() ? triers : waiters; }
+
+    // Whom to ask for now: those who may have the lock already; else the first waiter, or trier, with those
+    // right behind who go along.
+    std::vector<Attempt*> next_batch(std::size_t most) const {
+        if (!unresolved.empty()) {
+            return {unresolved.begin(), unresolved.end()};
+        }
+        std::vector<Attempt*> batch;
+        for (Attempt* attempt : waiters.empty() ? triers : waiters) {
+            if (batch.size() == most || (!batch.empty() && !attempt->goes_with(*batch.front()))) {
+                break;
+            }
+            batch.push_back(attempt);
+        }
+        return batch;
     }
-    Attempt* first() const { return waiters.empty() ? triers.front() : waiters.front(); }
+
+    // What the store shall keep of our waiters when `served` have what they want.
+    std::optional<QueueHead> head_without(const std::vector<Attempt*>& served) const {
+        const auto is_served = [&](const Attempt* attempt) {
+            return std::find(served.begin(), served.end(), attempt) != served.end();
+        };
+        const auto first = std::find_if_not(waiters.begin(), waiters.end(), is_served);
+        if (first == waiters.end()) {
+            return std::nullopt;
+        }
+        const auto gone = std::count_if(
+            served.begin(), served.end(), [](const Attempt* one) { return !one->tries_once(); });
+        return QueueHead{(*first)->arrival,
+                         (*first)->request.access,
+                         (*first)->request.upgrade,
+                         waiters.size() - static_cast<std::size_t>(gone)};
+    }
 };
 
 }  // namespace holdfast::core

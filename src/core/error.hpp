@@ -16,6 +16,7 @@ enum class Reason {
     invalid_argument,   // a field is out of its bounds; `field` names it
     unimplemented,      // a field or call that this version does not serve; `field` names it
     lock_held,          // not obtained within the wait; metadata tells of the holder
+    deadlock,           // it could only wait for itself, or for one who waits for it
     lease_lost,         // the lease expired, was taken, or its request_id has been used up
     not_found,          // the store knows no such lease or lock
     mode_conflict,      // the name is in use in another mode, or by a key that is no lock

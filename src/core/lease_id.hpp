@@ -8,6 +8,7 @@
 //   1 byte  mode
 //   8 bytes fencing token
 //  16 bytes holder id
+//   8 bytes permits and limit, 4 each; only with mode permit
 //   n bytes lock name, 1 to 512
 //   4 bytes CRC-32 of all the above: tells a mangled id from a lease that is gone. It proves
 //           nothing; ownership is proved by the holder id in the store.
@@ -24,7 +25,7 @@ struct Lease {
     LockName name;
     HolderId holder;
     FencingToken token;
-    Mode mode = Mode::exclusive;
+    Access access = {};
 };
 
 std::string encode_lease_id(const Lease& lease);

@@ -15,12 +15,14 @@ HeldLease& LeaseTable::put(const Lease& lease) {
     return *slot;
 }
 
+HeldLease* LeaseTable::find(HolderId holder) {
+    const auto found = leases_.find(holder);
+    return found == leases_.end() ? nullptr : found->second.get();
+}
+
 HeldLease* LeaseTable::find(const Lease& lease) {
-    const auto found = leases_.find(lease.holder);
-    if (found == leases_.end() || found->second->lease.token != lease.token) {
-        return nullptr;
-    }
-    return found->second.get();
+    HeldLease* held = find(lease.holder);
+    return held != nullptr && held->lease.token == lease.token ? held : nullptr;
 }
 
 void LeaseTable::remove(HeldLease& held) {

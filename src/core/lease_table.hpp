@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <vector>
 
 namespace holdfast::core {
 
@@ -20,7 +21,7 @@ struct HeldLease : HeapPlace {
     explicit HeldLease(Lease granted) : lease(std::move(granted)) {}
 
     Lease lease;
-    HolderId call{};  // the last acquire that was granted it
+    std::vector<HolderId> calls;  // the acquires that were granted it: several, if they are retries
     Ttl ttl{};
     Instant deadline{};         // the last one told to anybody
     Instant renew_at = kNever;  // kNever: not watched (any more)
@@ -38,8 +39,8 @@ public:
     HeldLease& put(const Lease& lease);
     // nullptr unless this very lease (holder and token) is here.
     HeldLease* find(const Lease& lease);
+    HeldLease* find(HolderId holder);
     void remove(HeldLease& held);
-    bool contains(HolderId holder) const { return leases_.contains(holder); }
 
     // To be called after a change of deadline, renew_at or renewing.
     void moved(HeldLease& held) { heap_.update(held); }

@@ -61,6 +61,44 @@ Result<Milliseconds> Limits::check_max_hold(std::uint64_t max_hold_ms, Ttl ttl) 
     return value;
 }
 
+Result<Access> Limits::check_access(Mode mode, std::uint32_t permits, std::uint32_t limit) {
+    if (mode != Mode::permit) {
+        if (permits != 0 || limit != 0) {
+            return invalid(permits != 0 ? "permits" : "limit",
+                           "permits and limit go with mode PERMIT only; leave them 0 or set mode");
+        }
+        return Access{mode};
+    }
+    if (limit == 0 || limit > kMaxPermits) {
+        return invalid("limit",
+                       "limit is " + std::to_string(limit) +
+                           "; with mode PERMIT it is 1 to 10000: how many permits there are in all");
+    }
+    if (permits > limit) {
+        return invalid("permits",
+                       "permits is " + std::to_string(permits) + "; it is at most the limit, " +
+                           std::to_string(limit));
+    }
+    return Access{mode, permits == 0 ? 1 : permits, limit};
+}
+
+Result<Milliseconds> Limits::check_lock_delay(std::uint64_t lock_delay_ms) {
+    if (above(lock_delay_ms, kMaxLockDelay)) {
+        return invalid("lock_delay_ms",
+                       "lock_delay_ms is " + std::to_string(lock_delay_ms) + "; the longest is " +
+                           ms(kMaxLockDelay));
+    }
+    return Milliseconds{lock_delay_ms};
+}
+
+Result<int> Limits::check_priority(std::int32_t priority) {
+    if (priority < -kMaxPriority || priority > kMaxPriority) {
+        return invalid("priority",
+                       "priority is " + std::to_string(priority) + "; it is -10 to 10");
+    }
+    return priority;
+}
+
 Result<std::string> Limits::check_owner(std::string owner) {
     if (owner.size() > kMaxOwnerBytes || !is_clean_utf8(owner)) {
         return invalid("owner",

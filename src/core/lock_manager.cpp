@@ -17,11 +17,33 @@ Error as_error(const StoreError& error) {
     return {Reason::store_unavailable, "the store did not answer: " + error.message};
 }
 
-// A read: one try, and its failure changes nothing.
+void age(LockState& state, Milliseconds by) {
+    std::erase_if(state.holders, [by](HolderState& holder) {
+        holder.summary.expires_in -= by;
+        return holder.summary.expires_in <= Milliseconds{0};
+    });
+}
+
+void age(std::optional<LockState>& state, Milliseconds by) {
+    if (state) {
+        age(*state, by);
+    }
+}
+
+void age(LockPage& page, Milliseconds by) {
+    for (LockState& state : page.locks) {
+        age(state, by);
+    }
+    std::erase_if(page.locks, [](const LockState& state) { return state.holders.empty(); });
+}
+
+// A read: one try, and its failure changes nothing. What it says of time is taken as of its sending,
+// so that nothing is said to be held that has ended while the answer was on its way.
 template <class T>
-StoreDone<T> passed_on(Done<T> done) {
-    return [done = std::move(done)](StoreResult<T> answer) mutable {
+StoreDone<T> passed_on(const Clock& clock, Done<T> done) {
+    return [&clock, sent_at = clock.now(), done = std::move(done)](StoreResult<T> answer) mutable {
         if (answer) {
+            age(*answer, remaining(sent_at, clock.now()));
             done(*std::move(answer));
         } else {
             done(tl::unexpected(as_error(answer.error())));
@@ -68,11 +90,12 @@ LockManager::LockManager(const Clock& clock,
                  options.resolve_window,
                  options.safety_poll,
                  options.max_waiters_per_lock,
+                 options.max_waiters,
                  options.seed + 3}) {}
 
 LockManager::Ticket LockManager::acquire(AcquireRequest request, Done<Grant> done) {
     const Milliseconds max_hold = request.max_hold;
-    const bool is_retry = request.holder && watchdog_.holds(*request.holder);
+    request.is_retry = request.holder.has_value();
     request.call = ids_.next();
     if (!request.holder) {
         request.holder = request.call;
@@ -85,9 +108,6 @@ LockManager::Ticket LockManager::acquire(AcquireRequest request, Done<Grant> don
         }
         done(std::move(grant));
     };
-    if (is_retry) {
-        return acquirer_.claim_again(std::move(request), std::move(watched));
-    }
     return acquirer_.acquire(std::move(request), std::move(watched));
 }
 
@@ -113,15 +133,22 @@ Instant LockManager::give_up_at(Instant call_deadline) const {
 void LockManager::release(Lease lease, Instant call_deadline, Done<Released> done) {
     // The holder has stopped before it sent this, so nothing is promised any more.
     watchdog_.forget(lease);
+    const auto offer = acquirer_.offer(lease.name);  // to hand the lock on to, in the same step
     StoreRetry<ReleaseAnswer>::run(
         clock_,
         timers_,
         random_,
         give_up_at(call_deadline),
-        [this, lease](StoreDone<ReleaseAnswer> answered) {
-            store_.release(lease, options_.command_timeout, std::move(answered));
+        [this, lease, offer](StoreDone<ReleaseAnswer> answered) {
+            std::optional<Want> next;
+            if (offer) {
+                acquirer_.offer_sent(offer->ticket);
+                next = offer->want;
+            }
+            store_.release(lease, next, options_.command_timeout, std::move(answered));
         },
-        [this, lease, done = std::move(done)](Result<ReleaseAnswer> answer, Instant) mutable {
+        [this, lease, offer, done = std::move(done)](Result<ReleaseAnswer> answer,
+                                                     Instant) mutable {
             if (!answer && answer.error().reason == Reason::outcome_unknown) {
                 reaper_.take({lease.name,
                               lease.holder,
@@ -130,14 +157,30 @@ void LockManager::release(Lease lease, Instant call_deadline, Done<Released> don
                               options_.max_ttl,
                               clock_.now()});
             }
-            acquirer_.freed(lease.name);
+            // First the one who released: what comes next may take a while.
             done(answer.and_then(
                 [&](const ReleaseAnswer& known) { return released(lease, known); }));
+            if (offer) {
+                acquirer_.handed(offer->ticket, handed(answer));
+            } else {
+                acquirer_.freed(lease.name);
+            }
         });
 }
 
+// What a release did for the waiter that it brought along.
+StoreResult<AcquireAnswer> LockManager::handed(const Result<ReleaseAnswer>& answer) {
+    if (answer && answer->handed) {
+        return *answer->handed;
+    }
+    const bool undone = answer || answer.error().reason != Reason::outcome_unknown;
+    return tl::unexpected(
+        StoreError{undone ? StoreFailure::not_executed : StoreFailure::unknown,
+                   answer ? "the release came too late to hand on" : answer.error().message});
+}
+
 Result<Released> LockManager::released(const Lease& lease, const ReleaseAnswer& answer) {
-    if (const auto* ended = std::get_if<Released>(&answer)) {
+    if (const auto* ended = std::get_if<Released>(&answer.ended)) {
         return *ended;
     }
     return fail(Reason::not_found,
@@ -179,14 +222,14 @@ Result<Grant> LockManager::renewed(const RenewCommand& command,
 }
 
 void LockManager::inspect(LockName name, Done<std::optional<LockState>> done) {
-    store_.inspect(name, options_.command_timeout, passed_on(std::move(done)));
+    store_.inspect(name, options_.command_timeout, passed_on(clock_, std::move(done)));
 }
 
 void LockManager::list(std::string prefix,
                        std::string from,
                        std::size_t limit,
                        Done<LockPage> done) {
-    store_.list(prefix, from, limit, options_.command_timeout, passed_on(std::move(done)));
+    store_.list(prefix, from, limit, options_.command_timeout, passed_on(clock_, std::move(done)));
 }
 
 void LockManager::drain() {

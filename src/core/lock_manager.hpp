@@ -22,6 +22,7 @@ public:
         Milliseconds safety_poll{1000};      // how often a waiter looks whether the lock is free
         Ttl max_ttl = Limits{}.max_ttl;      // by then any lease has ended by itself
         std::size_t max_waiters_per_lock = Limits{}.max_waiters_per_lock;
+        std::size_t max_waiters = Limits{}.max_waiters;  // of this shard
         std::uint32_t seed = 1;  // of jitter
     };
 
@@ -50,8 +51,14 @@ public:
     // up.
     void abandon(const Grant& grant);
 
+    // A waiter here is handed the lock in the same step.
     void release(Lease lease, Instant call_deadline, Done<Released> done);
     void renew(Lease lease, Ttl ttl, Instant call_deadline, Done<Grant> done);
+
+    // The store's notice that a lock may have become free.
+    void freed(const LockName& name) { acquirer_.freed(name); }
+    // The store's notice that a lease which is watched here has been released through another daemon.
+    void ended(HolderId holder) { watchdog_.ended(holder); }
 
     void inspect(LockName name, Done<std::optional<LockState>> done);
     void list(std::string prefix, std::string from, std::size_t limit, Done<LockPage> done);
@@ -62,6 +69,7 @@ public:
 
 private:
     Instant give_up_at(Instant call_deadline) const;
+    static StoreResult<AcquireAnswer> handed(const Result<ReleaseAnswer>& answer);
     Result<Released> released(const Lease& lease, const ReleaseAnswer& answer);
     Result<Grant> renewed(const RenewCommand& command, const RenewAnswer& answer, Instant sent_at);
 

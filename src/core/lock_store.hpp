@@ -44,21 +44,43 @@ constexpr Duration store_hold(Ttl ttl) {
     return ttl.value + ttl.value / 10 + Milliseconds{20};
 }
 
-struct AcquireCommand {
-    const LockName& name;
+// Who leads the waiters of one lock here: what the store keeps of them (their ticket), so that a
+// waiter of another daemon who came later does not pass them.
+struct QueueHead {
+    Instant arrival{};        // of the first waiter, less its priority
+    Access access;            // what the first waiter wants
+    bool upgrade = false;     // the first waiter shares the lock and wants it for itself
+    std::size_t waiting = 0;  // how many wait here
+};
+
+// What one acquire asks for. The views are needed only during the call that takes it.
+struct Want {
     HolderId holder;
     HolderId call;  // which call claims the lease; see cancel()
     Ttl ttl;
+    Access access;
+    bool upgrade = false;  // `holder` shares the lock and wants it exclusively
+    bool watched = false;  // tell this daemon if another ends the lease
+    Milliseconds lock_delay{0};
+    Instant arrival{};
     std::string_view owner;
     std::string_view metadata;
+    std::optional<QueueHead> if_refused;  // empty: whatever ticket there is stays
+    std::optional<QueueHead> if_granted;  // empty: nobody waits here any more
+    bool only_again = false;  // a lease that `holder` has already, or NotHeld; tickets are left alone
+};
+
+struct AcquireCommand {
+    const LockName& name;
+    Want want;
     Milliseconds timeout;  // when to give up; the command does nothing if it runs later than that
 };
 
 // Who holds a lock, as another contender may know it.
 struct HolderSummary {
     std::string owner;
-    FencingToken token;
-    Milliseconds expires_in{};  // in the store, at the time of the answer
+    FencingToken token;         // 0: nobody, but it is the turn of others who wait
+    Milliseconds expires_in{};  // in the store, at the time of the answer: worth another look then
 };
 
 struct Granted {
@@ -66,9 +88,12 @@ struct Granted {
 };
 struct Busy {
     HolderSummary holder;
+    std::size_t waiting_elsewhere = 0;  // at other daemons
 };
-struct Closed {};  // the holder id was released, or the call cancelled, before: never granted again
-using AcquireAnswer = std::variant<Granted, Busy, Closed>;
+struct Closed {};      // the holder id was released, or the call cancelled, before: never granted again
+struct Deadlocked {};  // an upgrade while another holder waits for one
+struct NotHeld {};     // to only_again
+using AcquireAnswer = std::variant<Granted, Busy, Closed, Deadlocked, NotHeld>;
 
 enum class Verdict { held_throughout, already_expired, superseded };
 
@@ -77,7 +102,10 @@ struct Released {
     FencingToken newer;  // superseded: the token of a later grant
 };
 struct NoSuchLease {};  // the store has no trace of it
-using ReleaseAnswer = std::variant<Released, NoSuchLease>;
+struct ReleaseAnswer {
+    std::variant<Released, NoSuchLease> ended;
+    std::optional<StoreResult<AcquireAnswer>> handed;  // what became of `next`
+};
 
 struct RenewCommand {
     Lease lease;
@@ -92,11 +120,16 @@ struct HolderState {
     HolderSummary summary;
     std::string metadata;
     Milliseconds held_for{};
+    std::uint32_t permits = 1;
 };
 struct LockState {
     LockName name;
-    FencingToken newest;                // the newest token ever granted
-    std::optional<HolderState> holder;  // nobody holds it if empty
+    Mode mode = Mode::exclusive;
+    FencingToken newest;            // the newest token ever granted
+    FencingToken newest_exclusive;  // the newest one of an exclusive grant; 0: none
+    std::uint32_t limit = 0;        // of permits
+    std::size_t waiting = 0;
+    std::vector<HolderState> holders;  // nobody holds it if empty
 };
 struct LockPage {
     std::vector<LockState> locks;
@@ -107,15 +140,29 @@ class LockStore {
 public:
     virtual ~LockStore() = default;
 
-    // Grants the lock to `holder` if nobody has it, with a token above every earlier one. Asked
-    // again with the holder that has it: the same token, and the expiry anew. The views in
-    // `command` are needed only during the call.
+    // Grants the lock to want.holder if it can be had in that mode and nobody waits who came
+    // earlier, with a token above every earlier one; else leaves `if_refused` in the lock's queue for
+    // 3 s. Asked again with a holder that has it: the same token, and the expiry anew.
     virtual void acquire(const AcquireCommand& command, StoreDone<AcquireAnswer> done) = 0;
 
-    // Ends the lease if (holder, token) has it, and closes the holder id. Safe to repeat.
+    // Ends the lease if (holder, token) has it, and closes the holder id. Then does for `next` what
+    // acquire() does, in the same step. Safe to repeat.
     virtual void release(const Lease& lease,
+                         const std::optional<Want>& next,
                          Milliseconds timeout,
                          StoreDone<ReleaseAnswer> done) = 0;
+
+    // Makes an exclusive lease a shared one, with the same token, and its expiry anew. The answer's
+    // `renewed` is false if the lease is gone. Safe to repeat.
+    virtual void downgrade(const Lease& lease,
+                           Ttl ttl,
+                           Milliseconds timeout,
+                           StoreDone<RenewAnswer> done) = 0;
+
+    // Nobody waits here for this lock any more.
+    virtual void leave(const LockName& name,
+                       Milliseconds timeout,
+                       StoreDone<std::monostate> done) = 0;
 
     // Closes `call`, so that an acquire of it that is still under way does nothing, and ends the
     // lease that `holder` has, if no other call than this has claimed it: a retry with the same

@@ -27,6 +27,7 @@ void Reaper::send(Place entry) {
     const Order& order = entry->order;
     if (order.token.value > 0) {
         store_.release({order.name, order.holder, order.token},
+                       std::nullopt,
                        options_.command_timeout,
                        noted<ReleaseAnswer>(entry));
     } else {

@@ -17,6 +17,14 @@ namespace holdfast::core {
 
 enum class Mode : std::uint8_t { exclusive = 1, shared = 2, permit = 3 };
 
+// How a lock is held: one name is used by exclusive and shared holders, or for permits.
+struct Access {
+    Mode mode = Mode::exclusive;
+    std::uint32_t permits = 1;  // of Mode::permit: how many of `limit`
+    std::uint32_t limit = 0;
+    friend bool operator==(const Access&, const Access&) = default;
+};
+
 // A lock's name: 1 to 512 bytes of valid UTF-8 without NUL and control characters.
 class LockName {
 public:

@@ -1,5 +1,6 @@
 #include "core/watchdog.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -30,7 +31,9 @@ Watchdog::Watchdog(
 void Watchdog::granted(
     const Lease& lease, HolderId call, Ttl ttl, Instant sent_at, Instant watch_until) {
     HeldLease& held = table_.put(lease);
-    held.call = call;
+    if (std::find(held.calls.begin(), held.calls.end(), call) == held.calls.end()) {
+        held.calls.push_back(call);
+    }
     // A retry gets the lease that stands: its time counts from the first grant.
     held.watch_until = std::min(held.watch_until, watch_until);
     held.renew_at = held.watch_until == kNever ? kNever : sent_at;
@@ -51,9 +54,15 @@ void Watchdog::forget(const Lease& lease) {
     }
 }
 
+void Watchdog::ended(HolderId holder) {
+    if (HeldLease* held = table_.find(holder)) {
+        table_.remove(*held);
+    }
+}
+
 void Watchdog::forget(const Lease& lease, HolderId call) {
     HeldLease* held = table_.find(lease);
-    if (held != nullptr && held->call == call) {
+    if (held != nullptr && std::erase(held->calls, call) > 0 && held->calls.empty()) {
         table_.remove(*held);
     }
 }

@@ -49,11 +49,10 @@ public:
     void renewed(const Lease& lease, Ttl ttl, Instant sent_at);
     // The lease is over or about to be: nothing is renewed from here on.
     void forget(const Lease& lease);
-    // The same, unless another call has been granted the same lease since.
+    // It was released elsewhere.
+    void ended(HolderId holder);
+    // The same as forget(), unless another call has been granted the same lease.
     void forget(const Lease& lease, HolderId call);
-    // Whether a lease of this holder id stands, as far as is known here.
-    bool holds(HolderId holder) const { return table_.contains(holder); }
-
     std::size_t held() const { return table_.size(); }
 
     struct Counters {

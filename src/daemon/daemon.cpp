@@ -2,6 +2,7 @@
 
 #include "core/shards.hpp"
 #include "daemon/store_probe.hpp"
+#include "redis/subscriber.hpp"
 #include "store/redis_lock_store.hpp"
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <mutex>
 #include <random>
 #include <stdexcept>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -38,8 +40,22 @@ core::LockManager::Options manager_options(const Settings& settings) {
     options.command_timeout = settings.store.command_timeout;
     options.max_ttl = settings.limits.max_ttl;
     options.max_waiters_per_lock = settings.limits.max_waiters_per_lock;
+    options.max_waiters =
+        std::max<std::size_t>(1, settings.limits.max_waiters / by_machine(settings.server.shards));
     options.seed = std::random_device{}();
     return options;
+}
+
+// Eight letters and digits at random: no two shards of any daemons on one store have the same.
+std::string new_station(core::HolderIdSource& ids) {
+    constexpr std::string_view kAlphabet = "abcdefghijklmnopqrstuvwxyz234567";
+    constexpr std::size_t kLength = 8;
+    const core::HolderId random = ids.next();
+    std::string station;
+    for (const char byte : random.view().substr(0, kLength)) {
+        station += kAlphabet[static_cast<unsigned char>(byte) % kAlphabet.size()];
+    }
+    return station;
 }
 
 }  // namespace
@@ -71,15 +87,40 @@ struct Daemon::Parts {
           std::function<void(const std::string&)> report)
         : shard(std::make_unique<core::Shard>(clock)),
           pool(shard->context(), where, [this](bool) { probe.probe(); }),
-          store(pool, clock, {settings.store.prefix, settings.store.retention}),
+          station(new_station(ids)),
+          store(pool, clock, {settings.store.prefix, settings.store.retention, station}),
+          inbox(std::make_shared<redis::Subscriber>(
+              shard->context(),
+              where,
+              where.seed + 1,
+              [this](auto, std::string_view payload) { on_notice(payload); },
+              [] {})),
           observer(std::move(logger), clock),
           manager(clock, shard->timers(), store, ids, observer, manager_options(settings)),
-          probe(pool, clock, shard->timers(), settings.store.command_timeout, std::move(report)) {}
+          probe(pool, clock, shard->timers(), settings.store.command_timeout, std::move(report)) {
+        inbox->subscribe(store::RedisLockStore::channel_of(station));
+    }
+
+    // What another daemon's command did for us.
+    void on_notice(std::string_view payload) {
+        if (const auto notice = store.parse_notice(payload)) {
+            switch (notice->kind) {
+                case store::Notice::Kind::freed:
+                    manager.freed(notice->name);
+                    break;
+                case store::Notice::Kind::ended:
+                    manager.ended(notice->holder);
+                    break;
+            }
+        }
+    }
 
     std::unique_ptr<core::Shard> shard;  // moves to Shards, which outlives this
-    redis::Pool pool;
-    store::RedisLockStore store;
     core::SystemHolderIds ids;
+    redis::Pool pool;
+    std::string station;
+    store::RedisLockStore store;
+    std::shared_ptr<redis::Subscriber> inbox;
     LogObserver observer;
     core::LockManager manager;
     StoreProbe probe;
@@ -138,6 +179,7 @@ void Daemon::start() {
         shards_->start(i, parts.manager);
         shards_->post_to(i, [&parts](core::LockManager&) {
             parts.pool.start();
+            parts.inbox->start();
             parts.probe.start();
         });
     }
@@ -156,6 +198,7 @@ void Daemon::stop() {
     shards_->stop();
     for (const auto& parts : parts_) {
         parts->pool.stop();
+        parts->inbox->stop();
     }
 }
 

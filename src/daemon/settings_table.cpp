@@ -179,6 +179,12 @@ std::vector<Setting> limit_settings() {
             1,
             10'000'000,
             "who may wait for one lock at this daemon"),
+        number(
+            "limits.max_waiters",
+            [](S & s) -> auto& { return s.limits.max_waiters; },
+            1,
+            100'000'000,
+            "who may wait at this daemon, for all locks together"),
     };
 }
 

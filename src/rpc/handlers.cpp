@@ -3,6 +3,7 @@
 #include "rpc/status.hpp"
 #include "rpc/translate.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -142,7 +143,7 @@ void Handlers::get_lock(Call<v1::GetLockRequest, v1::GetLockResponse> call) {
     }
     shards_.post(*name, [call, name = *name](LockManager& manager) {
         manager.inspect(name, [call](Result<std::optional<core::LockState>> state) {
-            if (state && !(*state && (*state)->holder)) {
+            if (state && !(*state && !(*state)->holders.empty())) {
                 state = core::fail(core::Reason::not_found, "nobody holds this lock");
             }
             respond(*call, state, [&](const auto& known) {
@@ -187,11 +188,18 @@ void Handlers::validate(Call<v1::ValidateRequest, v1::ValidateResponse> call) {
     shards_.post(*name, [call, name = *name](LockManager& manager) {
         manager.inspect(name, [call](Result<std::optional<core::LockState>> state) {
             respond(*call, state, [&](const std::optional<core::LockState>& known) {
-                const std::uint64_t newest = known ? known->newest.value : 0;
-                const bool is_newest = newest == call->request().fencing_token();
+                const core::FencingToken asked{call->request().fencing_token()};
+                const core::FencingToken newest =
+                    known ? known->newest_exclusive : core::FencingToken{};
+                const bool is_newest = known && newest <= asked && asked <= known->newest;
+                const bool held = known && std::any_of(known->holders.begin(),
+                                                       known->holders.end(),
+                                                       [&](const core::HolderState& holder) {
+                                                           return holder.summary.token == asked;
+                                                       });
                 call->response().set_newest(is_newest);
-                call->response().set_held(is_newest && known && known->holder.has_value());
-                call->response().set_newest_token(newest);
+                call->response().set_held(is_newest && held);
+                call->response().set_newest_token(newest.value);
             });
         });
     });

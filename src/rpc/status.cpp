@@ -16,6 +16,7 @@ grpc::StatusCode code_of(Reason reason) {
         case Reason::unimplemented:
             return grpc::StatusCode::UNIMPLEMENTED;
         case Reason::lock_held:
+        case Reason::deadlock:
             return grpc::StatusCode::ABORTED;
         case Reason::lease_lost:
         case Reason::mode_conflict:
@@ -64,6 +65,8 @@ std::string_view name_of(Reason reason) {
             return "UNIMPLEMENTED";
         case Reason::lock_held:
             return "LOCK_HELD";
+        case Reason::deadlock:
+            return "DEADLOCK";
         case Reason::lease_lost:
             return "LEASE_LOST";
         case Reason::not_found:

@@ -24,22 +24,40 @@ Failed unknown_enum(const char* field, int value, const char* known) {
                              ", which this daemon does not know; known are " + known);
 }
 
-Result<core::Mode> check_mode(const pb::AcquireRequest& request) {
+Result<core::Access> access_of(const pb::AcquireRequest& request) {
+    core::Mode mode = core::Mode::exclusive;
     switch (request.mode()) {
         case pb::MODE_UNSPECIFIED:
         case pb::MODE_EXCLUSIVE:
-            return core::Mode::exclusive;
+            break;
         case pb::MODE_SHARED:
+            mode = core::Mode::shared;
+            break;
         case pb::MODE_PERMIT:
-            return core::unimplemented(
-                "mode", "mode " + pb::Mode_Name(request.mode()) + " is not served by this version");
+            mode = core::Mode::permit;
+            break;
         default:
-            return unknown_enum("mode", request.mode(), "MODE_EXCLUSIVE (1) and MODE_UNSPECIFIED");
+            return unknown_enum("mode",
+                                request.mode(),
+                                "MODE_EXCLUSIVE (1), MODE_SHARED (2) and MODE_PERMIT (3)");
     }
+    return core::Limits::check_access(mode, request.permits(), request.limit());
+}
+
+pb::Mode mode_of(core::Mode mode) {
+    switch (mode) {
+        case core::Mode::exclusive:
+            return pb::MODE_EXCLUSIVE;
+        case core::Mode::shared:
+            return pb::MODE_SHARED;
+        case core::Mode::permit:
+            return pb::MODE_PERMIT;
+    }
+    return pb::MODE_UNSPECIFIED;
 }
 
 // The fields that later versions serve must not be ignored: their caller relies on them.
-Result<core::Mode> check_served(const pb::AcquireRequest& request) {
+Result<core::Access> check_served(const pb::AcquireRequest& request) {
     if (request.durability() == pb::DURABILITY_REPLICATED) {
         return not_served("durability");
     }
@@ -51,21 +69,17 @@ Result<core::Mode> check_served(const pb::AcquireRequest& request) {
     }
     const std::pair<bool, const char*> later[] = {
         {request.replicas() != 0, "replicas"},
-        {request.lock_delay_ms() != 0, "lock_delay_ms"},
-        {request.priority() != 0, "priority"},
         {request.reentrant(), "reentrant"},
         {request.on_disconnect() > pb::ON_DISCONNECT_KEEP_TTL, "on_disconnect"},
         {request.grace_ms() != 0, "grace_ms"},
         {!request.resume_lease_id().empty(), "resume_lease_id"},
-        {request.permits() != 0, "permits"},
-        {request.limit() != 0, "limit"},
     };
     for (const auto& [used, field] : later) {
         if (used) {
             return not_served(field);
         }
     }
-    return check_mode(request);
+    return access_of(request);
 }
 
 std::uint64_t ms(core::Milliseconds value) {
@@ -79,10 +93,12 @@ Result<core::AcquireRequest> parse(pb::AcquireRequest& request, const core::Limi
     if (!name) {
         return tl::unexpected(name.error());
     }
-    if (const auto mode = check_served(request); !mode) {
-        return tl::unexpected(mode.error());
+    const auto access = check_served(request);
+    if (!access) {
+        return tl::unexpected(access.error());
     }
     core::AcquireRequest parsed{.name = *std::move(name)};
+    parsed.access = *access;
     if (!request.request_id().empty()) {
         const auto id = core::RequestId::parse(request.request_id());
         if (!id) {
@@ -100,6 +116,13 @@ Result<core::AcquireRequest> parse(pb::AcquireRequest& request, const core::Limi
             .and_then([&](bool) {
                 return take(limits.check_max_hold(request.max_hold_ms(), parsed.ttl),
                             parsed.max_hold);
+            })
+            .and_then([&](bool) {
+                return take(core::Limits::check_lock_delay(request.lock_delay_ms()),
+                            parsed.lock_delay);
+            })
+            .and_then([&](bool) {
+                return take(core::Limits::check_priority(request.priority()), parsed.priority);
             })
             .and_then([&](bool) {
                 return take(core::Limits::check_owner(std::move(*request.mutable_owner())),
@@ -147,7 +170,7 @@ bool fill(pb::Lease& lease,
     }
     lease.set_lease_id(core::encode_lease_id(grant.lease));
     lease.set_name(grant.lease.name.text());
-    lease.set_mode(pb::MODE_EXCLUSIVE);
+    lease.set_mode(mode_of(grant.lease.access.mode));
     lease.set_fencing_token(grant.lease.token.value);
     lease.set_ttl_ms(ms(grant.ttl.value));
     lease.set_elapsed_ms(ms(core::remaining(received_at, now)));
@@ -174,15 +197,18 @@ void fill(pb::ReleaseResponse& response, const core::Released& released) {
 
 void fill(pb::LockState& lock, const core::LockState& state) {
     lock.set_name(state.name.text());
-    lock.set_mode(pb::MODE_EXCLUSIVE);
+    lock.set_mode(mode_of(state.mode));
     lock.set_newest_token(state.newest.value);
-    if (state.holder) {
+    lock.set_limit(state.mode == core::Mode::permit ? state.limit : 0);
+    lock.set_waiting(state.waiting);
+    for (const core::HolderState& one : state.holders) {
         pb::Holder& holder = *lock.add_holders();
-        holder.set_owner(state.holder->summary.owner);
-        holder.set_metadata(state.holder->metadata);
-        holder.set_fencing_token(state.holder->summary.token.value);
-        holder.set_held_for_ms(ms(state.holder->held_for));
-        holder.set_expires_in_ms(ms(state.holder->summary.expires_in));
+        holder.set_owner(one.summary.owner);
+        holder.set_metadata(one.metadata);
+        holder.set_fencing_token(one.summary.token.value);
+        holder.set_held_for_ms(ms(one.held_for));
+        holder.set_expires_in_ms(ms(one.summary.expires_in));
+        holder.set_permits(state.mode == core::Mode::permit ? one.permits : 0);
     }
 }
 

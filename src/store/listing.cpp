@@ -119,7 +119,7 @@ void RedisLockStore::inspect_keys(const std::vector<std::string>& keys,
                 const auto name = core::LockName::parse(names[i]);  // else a foreign key: no lock
                 auto state = name ? decode_state(*name, reply->value()[i + 1])
                                   : core::StoreResult<std::optional<core::LockState>>{};
-                if (state && *state && (*state)->holder) {
+                if (state && *state && !(*state)->holders.empty()) {
                     held.push_back(**std::move(state));
                 }
             }

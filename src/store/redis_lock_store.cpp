@@ -20,6 +20,8 @@ using std::chrono::microseconds;
 
 constexpr std::size_t kTimeDigits = 16;  // microseconds since 1970, until the year 2286
 constexpr std::size_t kWireTail = kTimeDigits + 2;
+constexpr std::size_t kIdBytes = sizeof(core::HolderId::bytes);
+constexpr std::size_t kMostWaiting = 9'999'999;  // a ticket has seven digits
 
 std::size_t affinity_of(const core::LockName& name) {
     return absl::HashOf(name);
@@ -27,6 +29,18 @@ std::size_t affinity_of(const core::LockName& name) {
 
 std::string in_us(Duration duration) {
     return std::to_string(std::chrono::duration_cast<microseconds>(duration).count());
+}
+
+std::string_view letter_of(const core::Access& access, bool upgrade) {
+    switch (access.mode) {
+        case core::Mode::exclusive:
+            return "x";
+        case core::Mode::shared:
+            return upgrade ? "u" : "s";
+        case core::Mode::permit:
+            return "p";
+    }
+    return "";
 }
 
 // Decodes the value with `decode`, or passes the error on.
@@ -57,19 +71,59 @@ RedisLockStore::RedisLockStore(redis::Client& client, const core::Clock& clock, 
     : runner_(client),
       clock_(clock),
       options_(std::move(options)),
+      retention_(std::to_string(options_.retention.count())),
       acquire_(kLua_acquire),
       release_(kLua_release),
       cancel_(kLua_cancel),
       renew_(kLua_renew),
-      inspect_(kLua_inspect) {}
+      inspect_(kLua_inspect),
+      convert_(kLua_convert),
+      leave_(kLua_leave) {}
+
+// The time in Redis' when the waiter came, 16 digits.
+std::string RedisLockStore::stamp(core::Instant arrival, bool upgrade) const {
+    return absl::StrFormat("%016d", upgrade ? 0 : std::max<std::int64_t>(1, time_.steady(arrival)));
+}
+
+// As lua/_queue.lua describes, without the end.
+std::string RedisLockStore::ticket(const std::optional<core::QueueHead>& head) const {
+    if (!head) {
+        return "";
+    }
+    return absl::StrFormat("%s%s%08d%08d%07d%s",
+                           options_.station,
+                           stamp(head->arrival, head->upgrade),
+                           head->access.permits,
+                           head->access.limit,
+                           std::min(head->waiting, kMostWaiting),
+                           std::string{letter_of(head->access, head->upgrade)});
+}
+
+// The arguments that lua/_take.lua describes.
+void RedisLockStore::append(std::vector<std::string>& arguments, const core::Want& want) const {
+    arguments.emplace_back(want.holder.view());
+    arguments.emplace_back(want.call.view());
+    arguments.push_back(in_us(core::store_hold(want.ttl)));
+    arguments.emplace_back(want.owner);
+    arguments.emplace_back(want.metadata);
+    arguments.emplace_back(letter_of(want.access, want.upgrade));
+    arguments.push_back(std::to_string(want.access.permits));
+    arguments.push_back(std::to_string(want.access.limit));
+    arguments.push_back(in_us(want.lock_delay));
+    arguments.push_back(stamp(want.arrival, want.upgrade));
+    arguments.push_back(want.watched ? options_.station : "");
+    arguments.push_back(ticket(want.if_refused));
+    arguments.push_back(ticket(want.if_granted));
+    arguments.emplace_back(want.only_again ? "1" : "");
+}
 
 void RedisLockStore::acquire(const core::AcquireCommand& command,
                              core::StoreDone<core::AcquireAnswer> done) {
     const std::string key = key_of(command.name);
-    const std::string keep = in_us(core::store_hold(command.ttl));
-    const std::string floor = std::to_string(floor_.value);
-    const std::string retention = std::to_string(options_.retention.count());
-    const std::string placeholder(kTimeDigits, '0');
+    std::vector<std::string> arguments{
+        options_.station, std::to_string(floor_.value), retention_};
+    append(arguments, command.want);
+    arguments.emplace_back(kTimeDigits, '0');
     auto acquiring = std::make_shared<Acquiring>();
     acquiring->affinity = affinity_of(command.name);
     acquiring->timeout = command.timeout;
@@ -77,14 +131,7 @@ void RedisLockStore::acquire(const core::AcquireCommand& command,
     acquiring->wire = runner_.wire_of({acquire_,
                                        acquiring->affinity,
                                        {key},
-                                       {command.holder.view(),
-                                        command.call.view(),
-                                        keep,
-                                        floor,
-                                        command.owner,
-                                        command.metadata,
-                                        retention,
-                                        placeholder},
+                                       {arguments.begin(), arguments.end()},
                                        command.timeout});
     send_acquire(std::move(acquiring));
 }
@@ -114,9 +161,7 @@ void RedisLockStore::on_acquire_reply(const std::shared_ptr<Acquiring>& acquirin
     if (!is_too_late(reply)) {
         auto answer = decode_acquire(reply);
         if (answer) {
-            if (const auto* granted = std::get_if<core::Granted>(&*answer)) {
-                learn_token(granted->token);
-            }
+            learn_token(*answer);
         }
         acquiring->done(std::move(answer));
     } else if (acquiring->corrected) {
@@ -130,15 +175,33 @@ void RedisLockStore::on_acquire_reply(const std::shared_ptr<Acquiring>& acquirin
 }
 
 void RedisLockStore::release(const core::Lease& lease,
+                             const std::optional<core::Want>& next,
                              Milliseconds timeout,
                              core::StoreDone<core::ReleaseAnswer> done) {
     const std::string key = key_of(lease.name);
-    const std::string token = std::to_string(lease.token.value);
-    runner_.run({release_, affinity_of(lease.name), {key}, {lease.holder.view(), token}, timeout},
-                decoded(std::move(done), [this](const redis::Value& reply) {
-                    learn_time(reply[1]);
-                    return decode_release(reply);
-                }));
+    std::vector<std::string> arguments{std::string{lease.holder.view()},
+                                       std::to_string(lease.token.value),
+                                       options_.station,
+                                       std::to_string(floor_.value),
+                                       retention_};
+    if (next) {
+        append(arguments, *next);
+        arguments.push_back(not_after(timeout));
+    }
+    runner_.run(
+        {release_,
+         affinity_of(lease.name),
+         {key},
+         {arguments.begin(), arguments.end()},
+         timeout},
+        decoded(std::move(done), [this](const redis::Value& reply) {
+            learn_time(reply[1]);
+            auto answer = decode_release(reply);
+            if (answer && answer->handed && *answer->handed) {
+                learn_token(**answer->handed);
+            }
+            return answer;
+        }));
 }
 
 void RedisLockStore::cancel(const core::LockName& name,
@@ -147,10 +210,43 @@ void RedisLockStore::cancel(const core::LockName& name,
                             Milliseconds timeout,
                             core::StoreDone<std::monostate> done) {
     const std::string key = key_of(name);
-    runner_.run({cancel_, affinity_of(name), {key}, {holder.view(), call.view()}, timeout},
+    runner_.run({cancel_,
+                 affinity_of(name),
+                 {key},
+                 {holder.view(), call.view(), options_.station, retention_},
+                 timeout},
                 decoded(std::move(done), [this](const redis::Value& reply) {
                     learn_time(reply[1]);
-                    return decode_cancel(reply);
+                    return decode_done(reply);
+                }));
+}
+
+void RedisLockStore::leave(const core::LockName& name,
+                           Milliseconds timeout,
+                           core::StoreDone<std::monostate> done) {
+    const std::string key = key_of(name);
+    runner_.run({leave_, affinity_of(name), {key}, {options_.station, retention_}, timeout},
+                decoded(std::move(done), [this](const redis::Value& reply) {
+                    learn_time(reply[1]);
+                    return decode_done(reply);
+                }));
+}
+
+void RedisLockStore::downgrade(const core::Lease& lease,
+                               core::Ttl ttl,
+                               Milliseconds timeout,
+                               core::StoreDone<core::RenewAnswer> done) {
+    const std::string key = key_of(lease.name);
+    const std::string token = std::to_string(lease.token.value);
+    const std::string keep = in_us(core::store_hold(ttl));
+    runner_.run({convert_,
+                 affinity_of(lease.name),
+                 {key},
+                 {lease.holder.view(), token, keep, options_.station, retention_},
+                 timeout},
+                decoded(std::move(done), [this](const redis::Value& reply) {
+                    learn_time(reply[1]);
+                    return decode_convert(reply);
                 }));
 }
 
@@ -160,7 +256,7 @@ void RedisLockStore::renew(std::span<const core::RenewCommand> commands,
     std::vector<std::string> texts;  // keys, then token and time of each
     texts.reserve(1 + commands.size() * 3);
     ScriptRunner::Call call{renew_, affinity_of(commands.front().lease.name), {}, {}, timeout};
-    call.arguments.push_back(texts.emplace_back(std::to_string(options_.retention.count())));
+    call.arguments.push_back(retention_);
     for (const auto& [lease, ttl] : commands) {
         call.keys.push_back(texts.emplace_back(key_of(lease.name)));
         call.arguments.push_back(lease.holder.view());
@@ -186,23 +282,48 @@ void RedisLockStore::inspect(const core::LockName& name,
 
 void RedisLockStore::learn_time(const redis::Value& time) {
     if (time.is_integer()) {
-        offset_ = microseconds{time.integer()} - clock_.now().time_since_epoch();
+        time_.learn(microseconds{time.integer()}, clock_.now());
     }
 }
 
-void RedisLockStore::learn_token(core::FencingToken token) {
-    floor_ = std::max(floor_, token);
+void RedisLockStore::learn_token(const core::AcquireAnswer& answer) {
+    if (const auto* granted = std::get_if<core::Granted>(&answer)) {
+        floor_ = std::max(floor_, granted->token);
+    }
 }
 
 // In Redis' time, 16 digits; zeros, which are always too late, while its clock is not known.
 std::string RedisLockStore::not_after(Milliseconds timeout) const {
-    std::int64_t at = 0;
-    if (offset_ != Duration::min()) {
-        at = std::chrono::duration_cast<microseconds>(clock_.now().time_since_epoch() + offset_ +
-                                                      timeout)
-                 .count();
+    return absl::StrFormat("%016d", time_.latest(clock_.now() + timeout));
+}
+
+std::string RedisLockStore::channel_of(std::string_view station) {
+    return "holdfast:" + std::string{station};
+}
+
+std::optional<Notice> RedisLockStore::parse_notice(std::string_view payload) const {
+    if (payload.empty()) {
+        return std::nullopt;
     }
-    return absl::StrFormat("%016d", at);
+    Notice notice{Notice::Kind::freed, *core::LockName::parse("-"), {}};
+    const char kind = payload.front();
+    payload.remove_prefix(1);
+    if (kind == 'e' && payload.size() > kIdBytes) {
+        notice.kind = Notice::Kind::ended;
+        std::copy_n(payload.begin(), kIdBytes, notice.holder.bytes.begin());
+        payload.remove_prefix(kIdBytes);
+    } else if (kind != 'f') {
+        return std::nullopt;
+    }
+    if (!payload.starts_with(options_.prefix)) {
+        return std::nullopt;
+    }
+    auto name = core::LockName::parse(std::string{payload.substr(options_.prefix.size())});
+    if (!name) {
+        return std::nullopt;
+    }
+    notice.name = *std::move(name);
+    return notice;
 }
 
 }  // namespace holdfast::store

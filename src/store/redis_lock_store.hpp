@@ -5,24 +5,37 @@
 // TIME.
 //
 // Two things are learnt from the replies and go into later commands:
-//   the offset of Redis' clock to ours, so that an acquire can say in Redis' time until when it may
-//     still be executed; a wrong guess (the first, or after a step) is refused, corrected and sent
+//   the offset of Redis' clock to ours (redis_time.hpp), so that an acquire can say in Redis' time
+//     until when it may still be executed, and when its waiter came; a wrong guess (the first, or after a step) is refused, corrected and sent
 //     once more, which is safe since a refused one did nothing
 //   the floor: the highest token ever seen, so that tokens go up even if Redis forgets and its clock
 //     goes back
 
 #include "core/lock_store.hpp"
+#include "store/redis_time.hpp"
 #include "store/script_runner.hpp"
 
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace holdfast::store {
 
-class RedisLockStore final : public core::LockStore {
+// What another daemon's command did that concerns this station.
+struct Notice {
+    enum class Kind { freed, ended };
+    Kind kind;
+    core::LockName name;
+    core::HolderId holder;  // ended: whose lease
+};
+
+class RedisLockStore : public core::LockStore {
 public:
     struct Options {
         std::string prefix = "hf:";                             // of every key
         core::Milliseconds retention = std::chrono::hours{24};  // of the record of an idle lock
+        std::string station;  // 8 bytes, of this store's user alone: its tickets, and who to tell
     };
 
     RedisLockStore(redis::Client& client, const core::Clock& clock, Options options);
@@ -30,8 +43,16 @@ public:
     void acquire(const core::AcquireCommand& command,
                  core::StoreDone<core::AcquireAnswer> done) override;
     void release(const core::Lease& lease,
+                 const std::optional<core::Want>& next,
                  core::Milliseconds timeout,
                  core::StoreDone<core::ReleaseAnswer> done) override;
+    void downgrade(const core::Lease& lease,
+                   core::Ttl ttl,
+                   core::Milliseconds timeout,
+                   core::StoreDone<core::RenewAnswer> done) override;
+    void leave(const core::LockName& name,
+               core::Milliseconds timeout,
+               core::StoreDone<std::monostate> done) override;
     void cancel(const core::LockName& name,
                 core::HolderId holder,
                 core::HolderId call,
@@ -51,8 +72,16 @@ public:
 
     core::FencingToken floor() const { return floor_; }
 
+    // Where scripts PUBLISH what this station should know.
+    static std::string channel_of(std::string_view station);
+    // What came on that channel, as what it says; empty if it is not understood.
+    std::optional<Notice> parse_notice(std::string_view payload) const;
+
 private:
     struct Acquiring;
+    void append(std::vector<std::string>& arguments, const core::Want& want) const;
+    std::string ticket(const std::optional<core::QueueHead>& head) const;
+    std::string stamp(core::Instant arrival, bool upgrade) const;
     void send_acquire(std::shared_ptr<Acquiring> acquiring);
     void on_acquire_reply(const std::shared_ptr<Acquiring>& acquiring, const redis::Value& reply);
     void inspect_keys(const std::vector<std::string>& keys,
@@ -60,21 +89,24 @@ private:
                       core::StoreDone<std::vector<core::LockState>> done);
 
     std::string key_of(const core::LockName& name) const { return options_.prefix + name.text(); }
-    void learn_time(const redis::Value& reply);
-    void learn_token(core::FencingToken token);
+    void learn_time(const redis::Value& time);
+    void learn_token(const core::AcquireAnswer& answer);
     std::string not_after(core::Milliseconds timeout) const;
 
     ScriptRunner runner_;
     const core::Clock& clock_;
     Options options_;
+    std::string retention_;  // in ms
     core::FencingToken floor_;
-    core::Duration offset_ = core::Duration::min();  // Redis' TIME minus our clock; min: not known
+    RedisTime time_;
 
     ScriptPair acquire_;
     ScriptPair release_;
     ScriptPair cancel_;
     ScriptPair renew_;
     ScriptPair inspect_;
+    ScriptPair convert_;
+    ScriptPair leave_;
 };
 
 }  // namespace holdfast::store

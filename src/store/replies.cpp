@@ -25,6 +25,17 @@ Milliseconds from_us(const redis::Value& value) {
     return std::chrono::floor<Milliseconds>(std::chrono::microseconds{value.integer()});
 }
 
+std::optional<core::Mode> mode_in(const redis::Value& letter) {
+    const std::string_view text = letter.text();
+    if (text == "x") {
+        return core::Mode::exclusive;
+    }
+    if (text == "s") {
+        return core::Mode::shared;
+    }
+    return text == "p" ? std::optional{core::Mode::permit} : std::nullopt;
+}
+
 tl::unexpected<StoreError> conflict(std::string_view why) {
     return tl::unexpected(StoreError{StoreFailure::mode_conflict,
                                      "the name cannot be used as a lock: " + std::string{why}});
@@ -44,26 +55,39 @@ bool is_too_late(const redis::Value& reply) {
     return code_of(reply) == 0;
 }
 
-core::StoreResult<core::AcquireAnswer> decode_acquire(const redis::Value& reply) {
-    switch (code_of(reply)) {
+namespace {
+
+// The reply of take() in lua/_take.lua, which stands in `reply` from `at` on.
+core::StoreResult<core::AcquireAnswer> decode_take(const redis::Value& reply, std::size_t at) {
+    if (!reply[at].is_integer()) {
+        return unexpected();
+    }
+    switch (reply[at].integer()) {
         case 1:
-            if (!reply[2].is_integer()) {
+            if (!reply[at + 2].is_integer()) {
                 return unexpected();
             }
-            return core::Granted{token_in(reply[2])};
+            return core::Granted{token_in(reply[at + 2])};
         case 2:
-            return core::Busy{
-                {std::string{reply[4].text()}, token_in(reply[2]), from_us(reply[3])}};
+            return core::Busy{{std::string{reply[at + 4].text()},
+                               token_in(reply[at + 2]),
+                               from_us(reply[at + 3])},
+                              static_cast<std::size_t>(reply[at + 5].integer())};
         case 3:
             return core::Closed{};
         case kConflict:
-            return conflict(reply[2].text());
+            return conflict(reply[at + 2].text());
+        case 5:
+            return core::Deadlocked{};
+        case 6:
+            return core::NotHeld{};
         default:
             return unexpected();
     }
 }
 
-core::StoreResult<core::ReleaseAnswer> decode_release(const redis::Value& reply) {
+core::StoreResult<std::variant<core::Released, core::NoSuchLease>> decode_ended(
+    const redis::Value& reply) {
     switch (code_of(reply)) {
         case 0:
             return core::NoSuchLease{};
@@ -80,11 +104,41 @@ core::StoreResult<core::ReleaseAnswer> decode_release(const redis::Value& reply)
     }
 }
 
-core::StoreResult<std::monostate> decode_cancel(const redis::Value& reply) {
+}  // namespace
+
+core::StoreResult<core::AcquireAnswer> decode_acquire(const redis::Value& reply) {
+    return decode_take(reply, 0);
+}
+
+core::StoreResult<core::ReleaseAnswer> decode_release(const redis::Value& reply) {
+    constexpr std::size_t kHandedAt = 3;
+    return decode_ended(reply).map([&](const auto& ended) {
+        core::ReleaseAnswer answer{ended, std::nullopt};
+        if (reply.size() > kHandedAt) {
+            answer.handed = decode_take(reply, kHandedAt);
+        }
+        return answer;
+    });
+}
+
+core::StoreResult<std::monostate> decode_done(const redis::Value& reply) {
     switch (code_of(reply)) {
         case 1:
-        case kConflict:  // no lock, so no lease of ours either
+        case kConflict:  // no lock, so nothing of ours either
             return std::monostate{};
+        default:
+            return unexpected();
+    }
+}
+
+core::StoreResult<core::RenewAnswer> decode_convert(const redis::Value& reply) {
+    switch (code_of(reply)) {
+        case 0:
+            return core::RenewAnswer{false, token_in(reply[2])};
+        case 1:
+            return core::RenewAnswer{true, {}};
+        case kConflict:
+            return conflict(reply[2].text());
         default:
             return unexpected();
     }
@@ -111,15 +165,22 @@ core::StoreResult<std::optional<core::LockState>> decode_state(const core::LockN
     if (entry.size() == 0) {
         return std::optional<core::LockState>{};
     }
-    if (entry[0].integer() < 0) {
+    if (entry[0].is_integer()) {
         return conflict(entry[1].text());
     }
-    core::LockState state{name, token_in(entry[0]), {}};
-    if (entry.size() == 5) {
-        state.holder =
-            core::HolderState{{std::string{entry[3].text()}, state.newest, from_us(entry[2])},
-                              std::string{entry[4].text()},
-                              from_us(entry[1])};
+    const auto mode = mode_in(entry[0]);
+    if (!mode) {
+        return unexpected();
+    }
+    core::LockState state{name, *mode, token_in(entry[1]), token_in(entry[2])};
+    state.limit = static_cast<std::uint32_t>(entry[3].integer());
+    state.waiting = static_cast<std::size_t>(entry[4].integer());
+    for (std::size_t i = 5; i < entry.size(); ++i) {
+        const redis::Value one = entry[i];
+        state.holders.push_back({{std::string{one[4].text()}, token_in(one[0]), from_us(one[2])},
+                                 std::string{one[5].text()},
+                                 from_us(one[1]),
+                                 static_cast<std::uint32_t>(one[3].integer())});
     }
     return std::optional{std::move(state)};
 }

@@ -11,7 +11,9 @@ namespace holdfast::store {
 
 core::StoreResult<core::AcquireAnswer> decode_acquire(const redis::Value& reply);
 core::StoreResult<core::ReleaseAnswer> decode_release(const redis::Value& reply);
-core::StoreResult<std::monostate> decode_cancel(const redis::Value& reply);
+// Of scripts that only say that they have run: cancel, leave.
+core::StoreResult<std::monostate> decode_done(const redis::Value& reply);
+core::StoreResult<core::RenewAnswer> decode_convert(const redis::Value& reply);
 core::StoreResult<std::vector<core::RenewAnswer>> decode_renew(const redis::Value& reply,
                                                                std::size_t expected);
 // One entry of inspect.lua's reply; empty if there is no record.

@@ -1,43 +1,110 @@
 #include "support/fake_store.hpp"
 
+#include "store/lua_scripts.hpp"
+#include "store/script.hpp"
+
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <memory>
 #include <utility>
 
 namespace holdfast::test {
+namespace {
 
 using namespace holdfast::core;
 
-template <class Answer>
-void FakeStore::submit(const char* what, std::function<Answer()> execute, StoreDone<Answer> done) {
-    ++calls[what];
+constexpr std::array<std::pair<const char*, std::string_view>, 7> kScripts{{
+    {"acquire", store::kLua_acquire},
+    {"release", store::kLua_release},
+    {"cancel", store::kLua_cancel},
+    {"renew", store::kLua_renew},
+    {"inspect", store::kLua_inspect},
+    {"convert", store::kLua_convert},
+    {"leave", store::kLua_leave},
+}};
+
+std::string script_named_by(const std::string& sha) {
+    static const auto names = [] {
+        std::map<std::string, std::string> all;
+        for (const auto& [name, source] : kScripts) {
+            all[store::Script{source}.sha()] = name;
+        }
+        return all;
+    }();
+    const auto found = names.find(sha);
+    return found == names.end() ? "" : found->second;
+}
+
+std::vector<std::string> arguments_of(const std::string& wire) {
+    redis::ReplyReader reader;
+    bool broken = !reader.feed(wire);
+    const auto command = reader.next(broken);
+    std::vector<std::string> arguments;
+    for (std::size_t i = 0; command && i < command->value().size(); ++i) {
+        arguments.emplace_back(command->value()[i].text());
+    }
+    return arguments;
+}
+
+std::string record_of(const std::string& name) {
+    return "hf:" + name;
+}
+
+}  // namespace
+
+std::function<std::int64_t()> time_of(const Clock& clock) {
+    return [&clock] {
+        return std::chrono::floor<std::chrono::microseconds>(clock.now().time_since_epoch()).count();
+    };
+}
+
+void FatefulClient::send(std::size_t, redis::Command command) {
+    const std::vector<std::string> arguments = arguments_of(command.wire);
+    const std::string script = script_named_by(arguments[1]);
+    ++calls[script];
+    if (script == "renew") {
+        renew_sizes.push_back(static_cast<std::size_t>(std::stoul(arguments[2])));
+    }
     Fate fate = usual;
     if (!fates.empty()) {
         fate = fates.front();
         fates.pop_front();
     }
-    pending_.push_back([this, fate, execute, done = std::move(done)]() mutable {
+    pending_.push_back([this, fate, arguments, done = std::move(command.done)]() mutable {
         switch (fate) {
             case Fate::answer:
-                done(execute());
+                done(execute(arguments));
                 return;
             case Fate::refuse:
-                done(tl::unexpected(StoreError{StoreFailure::not_executed, "refused"}));
+                done(redis::Failure::refused_disconnected);
                 return;
             case Fate::lose_reply:
-                execute();
+                execute(arguments);
                 break;
             case Fate::late:
-                late_.push_back([execute] { execute(); });
+                late_.push_back([this, arguments] { execute(arguments); });
                 break;
             case Fate::lose_request:
                 break;
         }
-        done(tl::unexpected(StoreError{StoreFailure::unknown, "lost"}));
+        done(redis::Failure::unknown_timeout);
     });
 }
 
-void FakeStore::deliver() {
+redis::Reply FatefulClient::execute(const std::vector<std::string>& arguments) {
+    const std::string key = arguments.size() > 3 ? arguments[3] : "";
+    const std::string before = redis_.field(key, "t");
+    const std::string resp = redis_.execute(arguments);
+    if (redis_.field(key, "t") != before && redis_.field(key, "m") == "x") {
+        acquired_by.push_back(redis_.field(key, "o"));
+    }
+    redis::ReplyReader reader;
+    bool broken = !reader.feed(resp);
+    return std::move(*reader.next(broken));
+}
+
+void FatefulClient::deliver() {
     while (!pending_.empty()) {
         auto next = std::move(pending_.front());
         pending_.pop_front();
@@ -45,144 +112,55 @@ void FakeStore::deliver() {
     }
 }
 
-void FakeStore::run_late() {
+void FatefulClient::run_late() {
     for (const auto& execute : std::exchange(late_, {})) {
         execute();
     }
 }
 
-bool FakeStore::held(const std::string& name) const {
-    const auto found = records.find(name);
-    return found != records.end() && found->second.held && clock_.now() < found->second.expiry;
+FakeStore::FakeStore(LuaRedis& redis, const Clock& clock, const std::string& station)
+    : FatefulClient(redis),
+      RedisLockStore(static_cast<FatefulClient&>(*this), clock, {.station = station}),
+      redis_(redis),
+      clock_(clock) {
+    for (const auto& [name, source] : kScripts) {
+        redis.load(std::string{source});
+    }
+    // Learns the time, so that no acquire has to be sent twice.
+    inspect(*LockName::parse("nothing"), Milliseconds{1}, [](const auto&) {});
+    deliver();
+    calls.clear();
+}
+
+bool FakeStore::held(const std::string& name) {
+    return !redis_.field(record_of(name), "i").empty() && clock_.now() < expiry(name);
+}
+
+Instant FakeStore::expiry(const std::string& name) {
+    const std::string text = redis_.field(record_of(name), "e");
+    return Instant{std::chrono::microseconds{text.empty() ? 0 : std::stoll(text)}};
 }
 
 void FakeStore::take_by_other(const std::string& name, Duration for_how_long) {
-    Record& record = records[name];
-    record.holder.bytes.fill('o');
-    record.held = true;
-    record.owner = "other";
-    ++record.token.value;
-    record.expiry = clock_.now() + for_how_long;
+    const std::string key = record_of(name);
+    const std::string token = redis_.field(key, "t");
+    const auto ends = std::chrono::floor<std::chrono::microseconds>(
+        (clock_.now() + for_how_long).time_since_epoch());
+    const std::int64_t next = token.empty() ? 1'000 : std::stoll(token) + 1;
+    for (const auto& [field, value] : std::map<std::string, std::string>{
+             {"v", "1"},
+             {"t", std::to_string(next)},
+             {"m", "x"},
+             {"i", "somebody else's!"},
+             {"e", std::to_string(ends.count())},
+             {"k", "another daemon's"},
+             {"o", "other"}}) {
+        redis_.set_field(key, field, value);
+    }
 }
 
-void FakeStore::acquire(const AcquireCommand& command, StoreDone<AcquireAnswer> done) {
-    const std::string name = command.name.text();
-    const HolderId holder = command.holder;
-    const HolderId call = command.call;
-    const Duration keep = store_hold(command.ttl);
-    const std::string owner{command.owner};
-    submit<AcquireAnswer>(
-        "acquire",
-        [this, name, holder, call, keep, owner]() -> AcquireAnswer {
-            Record& record = records[name];
-            const Instant now = clock_.now();
-            if (record.closed.contains(std::string{holder.view()}) ||
-                record.closed.contains(std::string{call.view()})) {
-                return Closed{};
-            }
-            if (held(name) && record.holder != holder) {
-                const auto left = std::chrono::floor<Milliseconds>(record.expiry - now);
-                return Busy{{record.owner, record.token, left}};
-            }
-            if (!held(name)) {
-                ++record.token.value;
-                acquired_by.push_back(owner);
-                record.claim = call;
-            } else if (record.claim != call) {
-                record.claim.reset();
-            }
-            record.holder = holder;
-            record.held = true;
-            record.owner = owner;
-            record.expiry = std::max(record.expiry, now + keep);
-            return Granted{record.token};
-        },
-        std::move(done));
-}
-
-void FakeStore::release(const Lease& lease, Milliseconds, StoreDone<ReleaseAnswer> done) {
-    submit<ReleaseAnswer>(
-        "release",
-        [this, lease]() -> ReleaseAnswer {
-            Record& record = records[lease.name.text()];
-            const bool ours = record.held && record.holder == lease.holder;
-            record.closed.insert(std::string{lease.holder.view()});
-            if (record.token > lease.token) {
-                return Released{Verdict::superseded, record.token};
-            }
-            if (!ours) {
-                return NoSuchLease{};
-            }
-            const bool in_time = held(lease.name.text());
-            record.held = false;
-            record.expiry = {};
-            return Released{in_time ? Verdict::held_throughout : Verdict::already_expired, {}};
-        },
-        std::move(done));
-}
-
-void FakeStore::cancel(const LockName& name,
-                       HolderId holder,
-                       HolderId call,
-                       Milliseconds,
-                       StoreDone<std::monostate> done) {
-    submit<std::monostate>(
-        "cancel",
-        [this, text = name.text(), holder, call] {
-            Record& record = records[text];
-            record.closed.insert(std::string{call.view()});
-            if (record.held && record.holder == holder && record.claim == call) {
-                record.held = false;
-                record.expiry = {};
-            }
-            return std::monostate{};
-        },
-        std::move(done));
-}
-
-void FakeStore::renew(std::span<const RenewCommand> commands,
-                      Milliseconds,
-                      StoreDone<std::vector<RenewAnswer>> done) {
-    renew_sizes.push_back(commands.size());
-    const std::vector<RenewCommand> copies{commands.begin(), commands.end()};
-    submit<std::vector<RenewAnswer>>(
-        "renew",
-        [this, copies] {
-            std::vector<RenewAnswer> answers;
-            for (const auto& [lease, ttl] : copies) {
-                Record& record = records[lease.name.text()];
-                const bool ours = held(lease.name.text()) && record.holder == lease.holder &&
-                                  record.token == lease.token;
-                if (ours) {
-                    record.expiry = std::max(record.expiry, clock_.now() + store_hold(ttl));
-                }
-                answers.push_back({ours, record.token});
-            }
-            return answers;
-        },
-        std::move(done));
-}
-
-void FakeStore::inspect(const LockName& name,
-                        Milliseconds,
-                        StoreDone<std::optional<LockState>> done) {
-    submit<std::optional<LockState>>(
-        "inspect",
-        [this, name]() -> std::optional<LockState> {
-            const Record& record = records[name.text()];
-            LockState state{name, record.token, {}};
-            if (held(name.text())) {
-                state.holder = HolderState{{record.owner, record.token, {}}, "", {}};
-            }
-            return state;
-        },
-        std::move(done));
-}
-
-void FakeStore::list(
-    std::string_view, std::string_view, std::size_t, Milliseconds, StoreDone<LockPage> done) {
-    submit<LockPage>(
-        "list", [] { return LockPage{}; }, std::move(done));
+void FakeStore::free(const std::string& name) {
+    redis_.set_field(record_of(name), "i", "");
 }
 
 }  // namespace holdfast::test

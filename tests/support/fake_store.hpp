@@ -1,15 +1,17 @@
 #pragma once
 
-// LockStore in memory, obeying the port, for tests that decide the fate of each command. Nothing is
-// answered before deliver().
+// The real adapter with its real scripts over a Redis in memory, for tests that decide the fate of
+// each command. Nothing is answered before deliver().
 
-#include "core/lock_store.hpp"
+#include "redis/client.hpp"
+#include "store/redis_lock_store.hpp"
+#include "support/lua_redis.hpp"
 
 #include <deque>
 #include <functional>
 #include <map>
-#include <set>
 #include <string>
+#include <vector>
 
 namespace holdfast::test {
 
@@ -21,9 +23,10 @@ enum class Fate {
     late,          // unknown; executed by run_late()
 };
 
-class FakeStore final : public core::LockStore {
+// A connection whose commands meet the fates that a test has chosen.
+class FatefulClient : public redis::Client {
 public:
-    explicit FakeStore(const core::Clock& clock) : clock_(clock) {}
+    explicit FatefulClient(LuaRedis& redis) : redis_(redis) {}
 
     std::deque<Fate> fates;  // of the next commands; when used up, `usual`
     Fate usual = Fate::answer;
@@ -33,55 +36,37 @@ public:
     void run_late();
     std::size_t pending() const { return pending_.size(); }
 
-    struct Record {
-        core::HolderId holder;
-        std::optional<core::HolderId> claim;  // empty: claimed by several calls
-        bool held = false;
-        core::FencingToken token;
-        core::Instant expiry{};
-        std::string owner;
-        std::set<std::string> closed;
-    };
-    std::map<std::string, Record> records;
-    bool held(const std::string& name) const;
-    // Somebody else takes the lock, or what was there ends.
-    void take_by_other(const std::string& name, core::Duration for_how_long);
-    void free(const std::string& name) { records[name].held = false; }
+    std::map<std::string, int> calls;      // by script
+    std::vector<std::size_t> renew_sizes;  // leases in each renew
+    std::vector<std::string> acquired_by;  // owners of exclusive leases, in the order of the grants
 
-    std::map<std::string, int> calls;      // by operation
-    std::vector<std::size_t> renew_sizes;  // commands in each renew
-    std::vector<std::string> acquired_by;  // owners, in the order of the grants
-
-    void acquire(const core::AcquireCommand& command,
-                 core::StoreDone<core::AcquireAnswer> done) override;
-    void release(const core::Lease& lease,
-                 core::Milliseconds timeout,
-                 core::StoreDone<core::ReleaseAnswer> done) override;
-    void cancel(const core::LockName& name,
-                core::HolderId holder,
-                core::HolderId call,
-                core::Milliseconds timeout,
-                core::StoreDone<std::monostate> done) override;
-    void renew(std::span<const core::RenewCommand> commands,
-               core::Milliseconds timeout,
-               core::StoreDone<std::vector<core::RenewAnswer>> done) override;
-    void inspect(const core::LockName& name,
-                 core::Milliseconds timeout,
-                 core::StoreDone<std::optional<core::LockState>> done) override;
-    void list(std::string_view prefix,
-              std::string_view from,
-              std::size_t limit,
-              core::Milliseconds timeout,
-              core::StoreDone<core::LockPage> done) override;
+    void send(std::size_t affinity, redis::Command command) override;
 
 private:
-    // Queues a command: `execute` changes the records and gives the answer.
-    template <class Answer>
-    void submit(const char* what, std::function<Answer()> execute, core::StoreDone<Answer> done);
+    redis::Reply execute(const std::vector<std::string>& arguments);
 
-    const core::Clock& clock_;
+    LuaRedis& redis_;
     std::deque<absl::AnyInvocable<void()>> pending_;
     std::vector<std::function<void()>> late_;
 };
+
+class FakeStore final : public FatefulClient, public store::RedisLockStore {
+public:
+    // Of a daemon whose station has this name, 8 bytes. Several may share one `redis`.
+    FakeStore(LuaRedis& redis, const core::Clock& clock, const std::string& station = "station1");
+
+    bool held(const std::string& name);
+    core::Instant expiry(const std::string& name);
+    // Somebody else takes the lock, or what was there ends, without a word to anybody.
+    void take_by_other(const std::string& name, core::Duration for_how_long);
+    void free(const std::string& name);
+
+private:
+    LuaRedis& redis_;
+    const core::Clock& clock_;
+};
+
+// What TIME says: the test's clock.
+std::function<std::int64_t()> time_of(const core::Clock& clock);
 
 }  // namespace holdfast::test

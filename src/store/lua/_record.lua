@@ -1,17 +1,24 @@
 -- The record of a lock: one HASH, all numbers as decimal strings, times in microseconds of Redis'
 -- own TIME. Fields:
 --   v   version of this layout: 1. Others are left alone, except 2, the next, which keeps these.
---   m   mode of the last grant: x (exclusive)
 --   t   newest token ever granted
---   i   holder id, empty when free       e   expiry of its lease     g   when it was granted
---   k   the call that claimed it, or * if several calls did (retries with one request_id)
---   o   owner text                       d   metadata
+--   m   mode of who holds it, or held it last: x exclusive, s shared, p permits
+--   i   holder id of an exclusive lease, empty when there is none      e   its expiry
+--   k   the calls that claimed it, 16 bytes each: several if a request_id was retried
+--   g   when it was granted     o   owner text     d   metadata
+--   z   of shared holders and permits: "units earliest limit exclusive": units in use; a time before
+--       which none of them expires; the permits' limit; the newest exclusive token. Empty: none
+--   h<16 bytes>  one of them, by holder id: see pack() in _crowd.lua
+--   f   "from delay": not to be granted before `from`; `delay` after i's expiry. Empty: neither
+--   q   tickets of daemons that wait: see _queue.lua
+--   a   the station to tell when somebody else ends the lease of i. Empty: none
 --   c<16 bytes>  a closed holder or call id: h or e (its verdict) and the time it was closed
 --   n   how many closed ids there are    s   since when (time of the last purge)
--- A free lock keeps t, so that tokens go on where they were, until the record expires.
+-- A free lock keeps t, so that tokens go on where they were, until the record expires. Fields that
+-- are empty stay: a small hash is a list that is searched from its front.
 
 local CLOSED_KEEP_US = 5000000  -- late copies of a command do nothing after 5 s at the latest
-local CLOSED_MOST = 64
+local CLOSED_MOST = 256
 local CLOSED_FEW = 8            -- fewer are not worth a purge
 local TOKEN_END = 9007199254740992 - 1000000  -- 2^53: above it a Lua number skips integers
 
@@ -24,9 +31,35 @@ local function now_us()
     return time[1] * 1000000 + time[2]
 end
 
--- HMGET of a record: the values, or nil and why the key is no lock. A missing key gives false values.
-local function read(key, ...)
-    local values = redis.pcall('HMGET', key, 'v', 't', 'e', ...)
+local CALLS_MOST = 8  -- more than that at once do not count: such a lease ends by its ttl alone
+
+-- Adds a call to those that claim a lease.
+local function with_call(calls, call)
+    for at = 1, #calls, 16 do
+        if string.sub(calls, at, at + 15) == call then
+            return calls
+        end
+    end
+    return #calls < 16 * CALLS_MOST and calls .. call or string.rep('*', 16 * CALLS_MOST)
+end
+
+-- Takes a call out; nil if it is not among them.
+local function without_call(calls, call)
+    for at = 1, #calls, 16 do
+        if string.sub(calls, at, at + 15) == call then
+            return string.sub(calls, 1, at - 1) .. string.sub(calls, at + 16)
+        end
+    end
+end
+
+local function present(value)
+    return value ~= '' and value or nil
+end
+
+-- The record as a table, with the values of more fields in `more`; or nil and why the key is no lock.
+-- A missing record is one of version nil that nobody has.
+local function open(key, ...)
+    local values = redis.pcall('HMGET', key, 'v', 't', 'e', 'i', 'k', 'm', 'q', 'z', 'f', 'a', ...)
     if values.err then
         if string.find(values.err, 'WRONGTYPE', 1, true) then
             return nil, 'the key holds a value of another type'
@@ -37,18 +70,27 @@ local function read(key, ...)
         if redis.call('EXISTS', key) == 1 then
             return nil, 'the key holds a hash that is not a lock'
         end
-        values[2], values[3] = 0, 0
-        return values
-    end
-    if values[1] ~= '1' and values[1] ~= '2' then
+    elseif values[1] ~= '1' and values[1] ~= '2' then
         return nil, 'the record has version ' .. values[1]
     end
-    values[2], values[3] = tonumber(values[2] or '0'), tonumber(values[3] or '0')
-    for i = 4, #values do
-        values[i] = values[i] ~= '' and values[i]
+    local lock = {
+        key = key, version = values[1] or nil, token = tonumber(values[2] or '0'),
+        expiry = tonumber(values[3] or '0'), holder = present(values[4]), calls = values[5] or '',
+        mode = present(values[6]), queue = values[7] or '', host = present(values[10]),
+        from = 0, delay = 0, units = 0, earliest = 0, limit = 0, exclusive = 0,
+        more = {unpack(values, 11, 10 + select('#', ...))},
+    }
+    if present(values[8]) then
+        local units, earliest, limit, exclusive = string.match(values[8], '^(%d+) (%d+) (%d+) (%d+)$')
+        lock.units, lock.earliest = tonumber(units), tonumber(earliest)
+        lock.limit, lock.exclusive = tonumber(limit), tonumber(exclusive)
     end
-    if not values[2] or not values[3] or values[2] >= TOKEN_END then
+    if present(values[9]) then
+        local from, delay = string.match(values[9], '^(%d+) (%d+)$')
+        lock.from, lock.delay = tonumber(from), tonumber(delay)
+    end
+    if not (lock.token and lock.expiry and lock.units and lock.from) or lock.token >= TOKEN_END then
         return nil, 'the record is damaged'
     end
-    return values
+    return lock
 end

@@ -1,27 +1,51 @@
 #!lua flags=allow-oom
 -- Closes a call, so that its acquire, if still on its way, does nothing, and ends the lease of the
--- holder id if no other call has claimed it. Safe to repeat.
+-- holder id unless another call has claimed it too. Safe to repeat.
 --
 -- KEYS 1 the lock's record
--- ARGV 1 holder id, 16 bytes      2 call id, 16 bytes
+-- ARGV 1 holder id, 16 bytes      2 call id, 16 bytes     3 station that asks, 8 bytes
+--      4 retention of the record, ms
 -- Reply {1, time}         done
 --       {4, time, why}    the key is not such a lock
--- O(1): TIME, HMGET, HDEL, HSET; now and then a purge of closed ids.
+-- O(1): TIME, HMGET, HDEL, HSET; with tickets O(stations); now and then a purge of closed ids.
 --@include _record.lua
 --@include _close.lua
+--@include _crowd.lua
+--@include _queue.lua
+--@include _take.lua
 local now = now_us()
-local key, id, call = KEYS[1], ARGV[1], ARGV[2]
-local record, why = read(key, 'i', 'c' .. call, 'n', 's', 'k')
-if not record then
+local id, call, station = ARGV[1], ARGV[2], ARGV[3]
+local lock, why = open(KEYS[1], 'c' .. call, 'n', 's')
+if not lock then
     return {4, now, why}
 end
-local holds = record[4] == id and record[8] == call
-if holds or not record[5] then
-    local verdict = holds and now < record[3] and 'h' or 'e'
-    close(key, call, verdict, now, record[6], record[7], holds)
-    if not record[1] then
-        redis.call('HSET', key, 'v', '1')
-        redis.call('PEXPIREAT', key, decimal(math.floor((now + CLOSED_KEEP_US) / 1000)))
+local one = find(lock, id)
+local calls = lock.holder == id and without_call(lock.calls, call)
+local shared = one and without_call(one.calls, call)
+local holds, shares = calls == '', shared == ''
+if calls or shared or not lock.more[1] then
+    local live = (holds and now < lock.expiry) or (shares and now < one.expiry)
+    close(lock.key, call, live and 'h' or 'e', now, lock.more[2], lock.more[3], holds)
+    if not lock.version then
+        redis.call('HSET', lock.key, 'v', '1')
+        redis.call('PEXPIREAT', lock.key, decimal(math.floor((now + CLOSED_KEEP_US) / 1000)))
     end
+end
+if holds then
+    lock.holder, lock.delay, lock.changed = nil, 0, lock.changed or lock.delay > 0
+elseif calls then
+    redis.call('HSET', lock.key, 'k', calls)
+elseif shares then
+    redis.call('HDEL', lock.key, 'h' .. id)
+    lock.units, lock.changed = lock.units - one.units, true
+elseif shared then
+    one.calls = shared
+    redis.call('HSET', lock.key, 'h' .. id, pack(one))
+end
+if lock.changed then
+    save(lock, tonumber(ARGV[4]), now, {})
+end
+if holds or shares then
+    tell(lock, station, now)
 end
 return {1, now}

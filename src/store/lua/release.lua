@@ -1,35 +1,77 @@
 #!lua flags=allow-oom
--- Ends a lease and says whether exclusion held until now. Safe to repeat for 5 s with the same answer.
+-- Ends a lease, says whether exclusion held until now, and hands the lock on: to the caller's own next
+-- waiter if it brought one and it is its turn, else the stations whose turn it is are told. Safe to
+-- repeat for 5 s with the same answer.
 --
 -- KEYS 1 the lock's record
--- ARGV 1 holder id, 16 bytes      2 the lease's token
--- Reply {0, time}                 no trace of such a lease
---       {1, time}                 held throughout; free now
---       {2, time}                 had expired; nobody has taken it since
---       {3, time, newer_token}    was taken by a later grant
---       {4, time, why}            the key is not such a lock
--- O(1): TIME, HMGET, HDEL, HSET; now and then a purge of closed ids.
+-- ARGV 1 holder id, 16 bytes      2 the lease's token       3 station that asks, 8 bytes
+--      4 floor: a token already seen                        5 retention of the record, ms
+--      6 to 19 what the next waiter wants: see _take.lua; absent without one
+--      20 not_after: nothing is handed to it if TIME is later, us
+-- Reply {code, time, newer_token, handed...}
+--       code 0 no trace of such a lease          1 held throughout; free now
+--            2 had expired; not taken since      3 was taken by a later grant: newer_token
+--            4 the key is not such a lock: why in the place of newer_token
+--       handed: nothing, or the reply of take() in _take.lua
+-- O(1): TIME, HMGET, HDEL, HSET; with tickets O(stations); now and then a purge of closed ids.
 --@include _record.lua
 --@include _close.lua
+--@include _crowd.lua
+--@include _queue.lua
+--@include _take.lua
 local now = now_us()
-local key, id, ours = KEYS[1], ARGV[1], tonumber(ARGV[2])
-local record, why = read(key, 'i', 'c' .. id, 'n', 's')
-if not record then
+local id, ours, station = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local want = ARGV[6] and now <= tonumber(ARGV[20]) and wanted(6, station)
+local lock, why = open(KEYS[1], 'c' .. id, 'n', 's', 'c' .. (want and want.id or id),
+                       'c' .. (want and want.call or id))
+if not lock then
     return {4, now, why}
 end
-local token, expiry, holder, closed = record[2], record[3], record[4], record[5]
-if holder == id and token == ours then
-    local held = now < expiry
-    close(key, id, held and 'h' or 'e', now, record[6], record[7], true)
-    return {held and 1 or 2, now}
+local closed, count, since = lock.more[1], lock.more[2], lock.more[3]
+local code, newer = 0, 0
+local one = find(lock, id)
+if lock.holder == id and lock.token == ours then
+    code = now < lock.expiry and 1 or 2
+    close(lock.key, id, code == 1 and 'h' or 'e', now, count, since, true)
+    if code == 2 and lock.delay > 0 then
+        lock.from, lock.changed = lock.expiry + lock.delay, true
+    end
+    if lock.host and lock.host ~= station then
+        redis.call('PUBLISH', 'holdfast:' .. lock.host, 'e' .. id .. lock.key)
+    end
+    lock.holder, lock.delay, lock.changed = nil, 0, lock.changed or lock.delay > 0
+elseif one and one.token == ours then
+    code = now < one.expiry and 1 or 2
+    close(lock.key, id, code == 1 and 'h' or 'e', now, count, since, false)
+    redis.call('HDEL', lock.key, 'h' .. id)
+    if code == 2 and one.delay > 0 then
+        lock.from = math.max(lock.from, one.expiry + one.delay)
+    end
+    if one.host ~= station and one.host ~= '' then
+        redis.call('PUBLISH', 'holdfast:' .. one.host, 'e' .. id .. lock.key)
+    end
+    lock.units, lock.changed = lock.units - one.units, true
+elseif closed and string.sub(closed, 1, 1) == 'h' then
+    code = 1
+elseif lock.mode == 'x' and lock.token > ours then
+    code, newer = 3, lock.token
+elseif lock.exclusive > ours then
+    code, newer = 3, lock.exclusive
+elseif lock.version and lock.token >= ours and not lock.holder then
+    code = 2
 end
-if closed and string.sub(closed, 1, 1) == 'h' then
-    return {1, now}
+local reply = {code, now, newer}
+local handed = want and take(lock, want, lock.more[4] or lock.more[5], now, tonumber(ARGV[4]),
+                             tonumber(ARGV[5]))
+if lock.changed then
+    save(lock, tonumber(ARGV[5]), now, {})
 end
-if token > ours then
-    return {3, now, token}
+if handed then
+    for at = 1, #handed do
+        reply[3 + at] = handed[at]
+    end
 end
-if token == ours and not holder then
-    return {2, now}
+if not handed or handed[1] ~= 1 then
+    tell(lock, station, now)
 end
-return {0, now}
+return reply

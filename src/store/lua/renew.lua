@@ -9,20 +9,31 @@
 -- O(n): TIME, and for each HMGET, PEXPIREAT, HSET (in this order: Redis 6.2 refuses an HSET that comes
 -- first when memory is full, and all leases would die).
 --@include _record.lua
+--@include _crowd.lua
 local now = now_us()
 local reply = {now}
 for i, key in ipairs(KEYS) do
     local id, ours, keep = ARGV[3 * i - 1], tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
-    local record = read(key, 'i')
+    local lock = open(key)
     local renewed = 0
-    if record and record[4] == id and record[2] == ours and now < record[3] then
-        local ends = math.max(now + keep, record[3])
-        local expires = math.floor(math.max(ours, ends) / 1000) + tonumber(ARGV[1])
+    local field, value, ends
+    if lock and lock.holder == id and lock.token == ours and now < lock.expiry then
+        ends = math.max(now + keep, lock.expiry)
+        field, value = 'e', decimal(ends)
+    elseif lock and lock.units > 0 then
+        local one = find(lock, id)
+        if one and one.token == ours and now < one.expiry then
+            one.expiry = math.max(now + keep, one.expiry)
+            ends, field, value = one.expiry, 'h' .. id, pack(one)
+        end
+    end
+    if field then
+        local expires = math.floor(math.max(lock.token, ends) / 1000) + tonumber(ARGV[1])
         redis.call('PEXPIREAT', key, decimal(expires))
-        redis.call('HSET', key, 'e', decimal(ends))
+        redis.call('HSET', key, field, value)
         renewed = 1
     end
     reply[#reply + 1] = renewed
-    reply[#reply + 1] = record and record[2] or 0
+    reply[#reply + 1] = lock and lock.token or 0
 end
 return reply

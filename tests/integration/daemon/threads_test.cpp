@@ -32,7 +32,8 @@ class Silent final : public core::Observer {
 TEST(Shard, RunsWhatManyThreadsPostInOrderAndItsTimers) {
     core::SystemClock clock;
     core::Shard shard{clock};
-    test::FakeStore store{clock};
+    test::LuaRedis redis{test::time_of(clock)};
+    test::FakeStore store{redis, clock};
     core::SystemHolderIds ids;
     Silent observer;
     core::LockManager manager{clock, shard.timers(), store, ids, observer, {}};

@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 // A pool and a store over it, on a loop that runs while somebody waits.
 class Side {
 public:
-    explicit Side(const redis::Settings& settings, RedisLockStore::Options options = {})
+    explicit Side(const redis::Settings& settings, RedisLockStore::Options options = {.station = "station1"})
         : pool(context, settings, [](bool) {}), store(pool, clock, std::move(options)) {
         pool.start();
         EXPECT_TRUE(run_until([this] { return pool.status().up > 0; })) << pool.status().last_error;
@@ -61,15 +61,16 @@ public:
                                                    std::chrono::milliseconds timeout = 1s,
                                                    char by = 0) {
         return call<core::AcquireAnswer>([&](auto done) {
-            store.acquire({lock(name),
-                           id(holder),
-                           id(by == 0 ? holder : by),
-                           {ttl},
-                           "owner",
-                           "meta",
-                           timeout},
-                          std::move(done));
+            store.acquire({lock(name), want(holder, ttl, by), timeout}, std::move(done));
         });
+    }
+    core::Want want(char holder, std::chrono::milliseconds ttl = 10s, char by = 0) {
+        return {.holder = id(holder),
+                .call = id(by == 0 ? holder : by),
+                .ttl = {ttl},
+                .arrival = clock.now(),
+                .owner = "owner",
+                .metadata = "meta"};
     }
     // The token of a grant that cannot fail.
     core::FencingToken grant(const std::string& name,
@@ -82,11 +83,14 @@ public:
                    ? std::get<core::Granted>(*answer).token
                    : core::FencingToken{};
     }
-    core::StoreResult<core::ReleaseAnswer> release(const std::string& name,
-                                                   char holder,
-                                                   core::FencingToken token) {
-        return call<core::ReleaseAnswer>(
-            [&](auto done) { store.release(lease(name, holder, token), 1s, std::move(done)); });
+    using Ended = std::variant<core::Released, core::NoSuchLease>;
+    core::StoreResult<Ended> release(const std::string& name,
+                                     char holder,
+                                     core::FencingToken token) {
+        return call<core::ReleaseAnswer>([&](auto done) {
+                   store.release(lease(name, holder, token), {}, 1s, std::move(done));
+               })
+            .map([](const core::ReleaseAnswer& answer) { return answer.ended; });
     }
     core::RenewAnswer renew(const std::string& name,
                             char holder,
@@ -122,7 +126,7 @@ public:
         return holder;
     }
     static core::Lease lease(const std::string& name, char holder, core::FencingToken token) {
-        return {lock(name), id(holder), token, core::Mode::exclusive};
+        return {lock(name), id(holder), token};
     }
 
     core::SystemClock clock;

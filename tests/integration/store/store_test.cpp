@@ -13,7 +13,7 @@ using core::Released;
 using core::StoreFailure;
 using core::Verdict;
 
-Verdict verdict_of(const core::StoreResult<core::ReleaseAnswer>& answer) {
+Verdict verdict_of(const core::StoreResult<Side::Ended>& answer) {
     return std::get<Released>(*answer).verdict;
 }
 
@@ -31,9 +31,9 @@ TEST_F(StoreTest, GrantsOnceAndTellsTheSecondWhoHasIt) {
 TEST_F(StoreTest, TheSameHolderGetsTheSameTokenAndTheExpiryAnew) {
     const FencingToken token = side_.grant("a", 'x', 1s);
     EXPECT_EQ(side_.grant("a", 'x', 20s), token);
-    EXPECT_GT((*side_.inspect("a"))->holder->summary.expires_in, 15s);
+    EXPECT_GT((*side_.inspect("a"))->holders.at(0).summary.expires_in, 15s);
     EXPECT_EQ(side_.grant("a", 'x', 1s), token);  // and never back
-    EXPECT_GT((*side_.inspect("a"))->holder->summary.expires_in, 15s);
+    EXPECT_GT((*side_.inspect("a"))->holders.at(0).summary.expires_in, 15s);
 }
 
 TEST_F(StoreTest, ALeaseEndsAndTheNextTokenIsGreater) {
@@ -59,11 +59,11 @@ TEST_F(StoreTest, ReleaseVerdicts) {
     EXPECT_TRUE(side_.renew("a", 'y', next).renewed) << "and it did not end the next lease";
 
     const FencingToken expired = side_.grant("b", 'x', 100ms);
-    EXPECT_TRUE(test::eventually([&] { return !(*side_.inspect("b"))->holder; }));
+    EXPECT_TRUE(test::eventually([&] { return (*side_.inspect("b"))->holders.empty(); }));
     EXPECT_EQ(verdict_of(side_.release("b", 'x', expired)), Verdict::already_expired);
 
     const FencingToken lost = side_.grant("c", 'x', 100ms);
-    EXPECT_TRUE(test::eventually([&] { return !(*side_.inspect("c"))->holder; }));
+    EXPECT_TRUE(test::eventually([&] { return (*side_.inspect("c"))->holders.empty(); }));
     const FencingToken newer = side_.grant("c", 'y');
     const auto answer = side_.release("c", 'x', lost);
     EXPECT_EQ(verdict_of(answer), Verdict::superseded);
@@ -84,10 +84,10 @@ TEST_F(StoreTest, ForgedLeasesEndNothing) {
 TEST_F(StoreTest, RenewNeverRevivesAndNeverShortens) {
     const FencingToken token = side_.grant("a", 'x', 20s);
     EXPECT_TRUE(side_.renew("a", 'x', token, 1s).renewed);
-    EXPECT_GT((*side_.inspect("a"))->holder->summary.expires_in, 15s);
+    EXPECT_GT((*side_.inspect("a"))->holders.at(0).summary.expires_in, 15s);
 
     const FencingToken brief = side_.grant("b", 'x', 100ms);
-    EXPECT_TRUE(test::eventually([&] { return !(*side_.inspect("b"))->holder; }));
+    EXPECT_TRUE(test::eventually([&] { return (*side_.inspect("b"))->holders.empty(); }));
     const auto answer = side_.renew("b", 'x', brief);
     EXPECT_FALSE(answer.renewed);
     EXPECT_EQ(answer.newest, brief);
@@ -112,11 +112,11 @@ TEST_F(StoreTest, ManyRenewalsInOneCommand) {
 TEST_F(StoreTest, ACancelEndsAndClosesForGood) {
     side_.grant("a", 'x');
     side_.cancel("a", 'x');
-    EXPECT_FALSE((*side_.inspect("a"))->holder);
+    EXPECT_TRUE((*side_.inspect("a"))->holders.empty());
     EXPECT_TRUE(std::holds_alternative<Closed>(*side_.acquire("a", 'x')));
     side_.grant("a", 'y');
     side_.cancel("a", 'x');  // again: no effect on the next
-    EXPECT_TRUE((*side_.inspect("a"))->holder);
+    EXPECT_FALSE((*side_.inspect("a"))->holders.empty());
 
     side_.cancel("fresh", 'x');  // before its acquire arrives
     EXPECT_TRUE(std::holds_alternative<Closed>(*side_.acquire("fresh", 'x')));
@@ -128,7 +128,7 @@ TEST_F(StoreTest, ACancelDoesNotEndWhatARetryWasTold) {
     ASSERT_TRUE(std::holds_alternative<core::Granted>(*claim('1')));
     ASSERT_TRUE(std::holds_alternative<core::Granted>(*claim('2')));
     side_.cancel("a", 'x', '1');
-    EXPECT_TRUE((*side_.inspect("a"))->holder) << "call 2 may believe in it";
+    EXPECT_FALSE((*side_.inspect("a"))->holders.empty()) << "call 2 may believe in it";
     EXPECT_TRUE(std::holds_alternative<Closed>(*claim('1'))) << "a late copy";
     EXPECT_TRUE(std::holds_alternative<core::Granted>(*claim('2')));
 
@@ -136,12 +136,12 @@ TEST_F(StoreTest, ACancelDoesNotEndWhatARetryWasTold) {
     ASSERT_TRUE(std::holds_alternative<core::Granted>(*side_.acquire("b", 'x', 10s, 1s, '2')));
     ASSERT_TRUE(std::holds_alternative<core::Granted>(*side_.acquire("b", 'x', 10s, 1s, '1')));
     side_.cancel("b", 'x', '1');
-    EXPECT_TRUE((*side_.inspect("b"))->holder);
+    EXPECT_FALSE((*side_.inspect("b"))->holders.empty());
 
     // Nobody else claimed it: it ends, and a retry gets a new lease.
     const auto first = side_.acquire("c", 'x', 10s, 1s, '1');
     side_.cancel("c", 'x', '1');
-    EXPECT_FALSE((*side_.inspect("c"))->holder);
+    EXPECT_TRUE((*side_.inspect("c"))->holders.empty());
     const auto second = side_.acquire("c", 'x', 10s, 1s, '2');
     EXPECT_GT(std::get<core::Granted>(*second).token, std::get<core::Granted>(*first).token);
 }
@@ -235,14 +235,16 @@ TEST_F(StoreTest, ARecordStaysSmallHoweverOftenItsLockIsTaken) {
         const auto holder = static_cast<char>(i % 100);
         core::HolderId id = Side::id(holder);
         id.bytes[0] = static_cast<char>(i / 100);
+        core::Want want = side_.want('x');
+        want.holder = want.call = id;
         const auto answer = side_.call<core::AcquireAnswer>([&](auto done) {
-            side_.store.acquire({Side::lock("a"), id, id, {10s}, "", "", 1s}, std::move(done));
+            side_.store.acquire({Side::lock("a"), want, 1s}, std::move(done));
         });
         ASSERT_TRUE(std::holds_alternative<core::Granted>(*answer)) << i;
         const core::Lease lease{
-            Side::lock("a"), id, std::get<core::Granted>(*answer).token, core::Mode::exclusive};
+            Side::lock("a"), id, std::get<core::Granted>(*answer).token};
         ASSERT_TRUE(side_.call<core::ReleaseAnswer>(
-            [&](auto done) { side_.store.release(lease, 1s, std::move(done)); }));
+            [&](auto done) { side_.store.release(lease, {}, 1s, std::move(done)); }));
         const int fields = std::stoi(redis_.run({"HLEN", "hf:a"}));
         ASSERT_LE(fields, 64 + 12);
         ASSERT_EQ(std::stoi(redis_.run({"HGET", "hf:a", "n"})) + 11, fields)

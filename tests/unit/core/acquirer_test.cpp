@@ -17,13 +17,13 @@ TEST_F(AcquirerTest, GrantsAFreeLockWithADeadlineFromBeforeTheSend) {
 }
 
 TEST_F(AcquirerTest, TellsWhoHoldsALockThatIsNotFree) {
-    hold("a");
+    const Grant held = hold("a");
     const auto answer = acquire(request("a", "second"));
     store_.deliver();
     ASSERT_TRUE(failed_with(*answer, Reason::lock_held));
     const auto& metadata = (*answer)->error().metadata;
     EXPECT_EQ(metadata.at("holder_owner"), "me");
-    EXPECT_EQ(metadata.at("holder_token"), "1");
+    EXPECT_EQ(metadata.at("holder_token"), std::to_string(held.lease.token.value));
     EXPECT_EQ(metadata.at("remaining_ms"), "1120");
     EXPECT_EQ(manager_.counts().waiting, 0U);
 }
@@ -126,7 +126,6 @@ TEST_F(AcquirerTest, ALostReplyIsResolvedToTheSameGrant) {
     pass(500ms);
     ASSERT_TRUE(*answer && **answer);
     EXPECT_EQ(store_.acquired_by.size(), 1U);  // granted once
-    EXPECT_EQ((**answer)->lease.token.value, 1U);
 }
 
 TEST_F(AcquirerTest, ALostRequestIsSentAgain) {

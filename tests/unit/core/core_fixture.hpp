@@ -107,7 +107,8 @@ protected:
 
     test::ManualClock clock_;
     TimerQueue timers_;
-    test::FakeStore store_{clock_};
+    test::LuaRedis redis_{test::time_of(clock_)};
+    test::FakeStore store_{redis_, clock_};
     CountedIds ids_;
     RecordingObserver observer_;
     LockManager manager_{clock_, timers_, store_, ids_, observer_, {.max_waiters_per_lock = 100}};

@@ -85,7 +85,8 @@ TEST_F(LockManagerTest, RenewTellsOfANewerGrant) {
     std::optional<Result<Grant>> renewed;
     manager_.renew(held.lease, Ttl{1s}, kNever, [&](auto result) { renewed = result; });
     store_.deliver();
-    EXPECT_EQ(renewed->error().metadata.at("newer_token"), "2");
+    EXPECT_EQ(renewed->error().metadata.at("newer_token"),
+              std::to_string(held.lease.token.value + 1));
 }
 
 TEST_F(LockManagerTest, ARenewThatIsAnsweredAfterItsTtlExtendsNothing) {

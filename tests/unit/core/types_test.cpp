@@ -41,7 +41,7 @@ TEST(LockName, RefusesWhatIsOutOfBounds) {
 }
 
 Lease sample(const std::string& name) {
-    Lease lease{*LockName::parse(name), {}, FencingToken{1'795'461'816'307'516}, Mode::exclusive};
+    Lease lease{*LockName::parse(name), {}, FencingToken{1'795'461'816'307'516}};
     for (std::size_t i = 0; i < lease.holder.bytes.size(); ++i) {
         lease.holder.bytes[i] = static_cast<char>(i * 17);
     }

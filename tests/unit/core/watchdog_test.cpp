@@ -33,7 +33,7 @@ TEST_F(WatchdogTest, StopsAtMaxHold) {
     hold("a", 2500ms);
     pass(2600ms);
     // Held until max_hold by the client's count, and not much longer by the store's.
-    const Instant ends = store_.records["a"].expiry;
+    const Instant ends = store_.expiry("a");
     EXPECT_GE(ends, start + 2500ms - 1ms);
     EXPECT_LE(ends, start + 2500ms + 250ms);
     EXPECT_EQ(manager_.counts().leases, 0U);
@@ -49,7 +49,7 @@ TEST_F(WatchdogTest, ARetryDoesNotBeginMaxHoldAnew) {
     const auto retry = acquire(asked);
     pass(3000ms);
     ASSERT_TRUE(*retry && **retry);
-    EXPECT_LE(store_.records["a"].expiry, start + 3300ms);
+    EXPECT_LE(store_.expiry("a"), start + 3300ms);
     EXPECT_FALSE(store_.held("a"));
 }
 
@@ -159,7 +159,7 @@ TEST_F(WatchdogTest, AClientsRenewalReplacesTheTtlButNeverTheToldDeadline) {
     store_.deliver();
     ASSERT_TRUE(renewed);
     EXPECT_EQ(renewed->deadline(), clock_.now() + 1s);
-    EXPECT_GE(store_.records["a"].expiry, told);  // nobody else gets it before
+    EXPECT_GE(store_.expiry("a"), told);  // nobody else gets it before
 }
 
 }  // namespace

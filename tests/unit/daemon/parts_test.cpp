@@ -35,7 +35,7 @@ TEST(LogObserver, SaysLittleWhenMuchHappens) {
     logger->set_pattern("%v");
     test::ManualClock clock;
     LogObserver observer{logger, clock};
-    const core::Lease lease{*core::LockName::parse("a"), {}, {7}, core::Mode::exclusive};
+    const core::Lease lease{*core::LockName::parse("a"), {}, {7}};
     for (int i = 0; i < 1000; ++i) {
         observer.lease_lost(lease, core::LossCause::deadline);
     }

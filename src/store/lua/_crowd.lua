@@ -1,0 +1,66 @@
+-- Shared holders and permits: one field h<id> each, with an expiry of its own.
+
+-- expiry 16, token 16, since 16, units 8, lock delay 16, length of the calls 4, of the owner 4 digits;
+-- station to tell 8 bytes (or blanks); calls; owner; metadata
+local function pack(one)
+    local numbers = string.format('%016d%016d%016d%08d%016d%04d%04d', one.expiry, one.token, one.since,
+                                  one.units, one.delay, #one.calls, #one.owner)
+    local host = one.host == '' and '        ' or one.host
+    return numbers .. host .. one.calls .. one.owner .. one.data  -- "%s" would end at a NUL
+end
+
+local function unpacked(text)
+    local calls = 88 + tonumber(string.sub(text, 73, 76))
+    local owner = calls + tonumber(string.sub(text, 77, 80))
+    local host = string.sub(text, 81, 88)
+    return {
+        expiry = tonumber(string.sub(text, 1, 16)), token = tonumber(string.sub(text, 17, 32)),
+        since = tonumber(string.sub(text, 33, 48)), units = tonumber(string.sub(text, 49, 56)),
+        delay = tonumber(string.sub(text, 57, 72)), host = host ~= '        ' and host or '',
+        calls = string.sub(text, 89, calls), owner = string.sub(text, calls + 1, owner),
+        data = string.sub(text, owner + 1),
+    }
+end
+
+local function find(lock, id)
+    local text = lock.units > 0 and redis.call('HGET', lock.key, 'h' .. id)
+    return text and unpacked(text)
+end
+
+-- Takes out those that have expired. O(holders), only when the earliest expiry has passed; it moves
+-- on when they are renewed, so at most a few times per ttl.
+local function purge(lock, now)
+    if lock.units == 0 or now < lock.earliest then
+        return
+    end
+    local all, units, earliest = redis.call('HGETALL', lock.key), 0, nil
+    for at = 1, #all, 2 do
+        local field = all[at]
+        if #field == 17 and string.sub(field, 1, 1) == 'h' then
+            local one = unpacked(all[at + 1])
+            if one.expiry <= now then
+                redis.call('HDEL', lock.key, field)
+                if one.delay > 0 then
+                    lock.from, lock.delay = math.max(lock.from, one.expiry + one.delay), 0
+                end
+                lock.changed = true
+            else
+                units = units + one.units
+                earliest = math.min(earliest or one.expiry, one.expiry)
+            end
+        end
+    end
+    lock.units, lock.earliest = units, earliest or 0
+end
+
+-- The fields that tell of the crowd as a whole, and of when the lock may be granted.
+local function outline(lock)
+    local z, f = '', ''
+    if lock.units > 0 or lock.exclusive > 0 then
+        z = string.format('%d %d %d %d', lock.units, lock.earliest, lock.limit, lock.exclusive)
+    end
+    if lock.from > 0 or lock.delay > 0 then
+        f = string.format('%d %d', lock.from, lock.delay)
+    end
+    return z, f
+end

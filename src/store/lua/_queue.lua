@@ -1,0 +1,106 @@
+-- Tickets: one for each station (a shard of a daemon) that has waiters, as a fixed-width text:
+--   station 8 bytes, then digits: stamp 16, units 8, limit 8, waiting 7; mode 1 letter; until 16
+-- The stamp, mode, units and limit are those of its first waiter; `until` is when the ticket ends
+-- unless the station comes again. Mode u is a shared holder's that wants to be exclusive: its stamp is
+-- 0, before all others.
+--
+-- A free lock is nobody's but the oldest live ticket's (tests/model/handon.pml). Stations are told by
+-- PUBLISH; who is not reached looks for himself.
+local TICKET_US = 3000000
+local MAX_SHARED = 1000  -- holders of one lock: the cost of a purge
+local TICKET_BYTES = 64  -- one of them does not turn a small hash into a large one
+
+local function tickets(lock, now)
+    local live = {}
+    for at = 1, #lock.queue, TICKET_BYTES do
+        local text = string.sub(lock.queue, at, at + TICKET_BYTES - 1)
+        local ends = tonumber(string.sub(text, 49))
+        if ends and ends > now then
+            live[#live + 1] = {
+                station = string.sub(text, 1, 8), stamp = tonumber(string.sub(text, 9, 24)),
+                units = tonumber(string.sub(text, 25, 32)), limit = tonumber(string.sub(text, 33, 40)),
+                waiting = tonumber(string.sub(text, 41, 47)), mode = string.sub(text, 48, 48),
+                ends = ends, text = text,
+            }
+        end
+    end
+    return live
+end
+
+local function before(one, other)
+    return one.stamp < other.stamp or (one.stamp == other.stamp and one.station < other.station)
+end
+
+-- The ticket of another station that `want` must not pass, if there is one; and how many wait there.
+local function ahead(lock, want, now)
+    local found, waiting = nil, 0
+    if lock.queue ~= '' then
+        for _, ticket in ipairs(tickets(lock, now)) do
+            if ticket.station ~= want.station then
+                waiting = waiting + ticket.waiting
+                local rivals = want.mode == 'u' and ticket.mode == 'u'
+                if rivals or (before(ticket, want) and not (want.mode == 's' and ticket.mode == 's') and
+                              not (found and before(found, ticket))) then
+                    found = ticket
+                end
+            end
+        end
+    end
+    return found, waiting
+end
+
+-- Replaces the station's ticket by `text` (without `until`), or takes it away if that is empty.
+local function set_ticket(lock, station, text, now)
+    if lock.queue == '' and text == '' then
+        return
+    end
+    local kept = {}
+    for _, ticket in ipairs(tickets(lock, now)) do
+        if ticket.station ~= station then
+            kept[#kept + 1] = ticket.text
+        end
+    end
+    if text ~= '' then
+        kept[#kept + 1] = text .. string.format('%016d', now + TICKET_US)
+    end
+    lock.queue = table.concat(kept)
+    lock.changed = true
+end
+
+local function held(lock, now)
+    return lock.holder and now < lock.expiry
+end
+
+-- True if the first waiter of this ticket could have the lock, as far as its holders go.
+local function has_room(lock, ticket, now)
+    if held(lock, now) or now < lock.from then
+        return false
+    elseif ticket.mode == 's' then
+        return lock.units == 0 or (lock.mode == 's' and lock.units < MAX_SHARED)
+    elseif ticket.mode == 'p' then
+        return lock.units == 0 or (lock.mode == 'p' and lock.units + ticket.units <= lock.limit)
+    elseif ticket.mode == 'u' then
+        return lock.units <= 1
+    end
+    return lock.units == 0
+end
+
+-- Tells the stations whose turn it is, but `me`: the oldest; of shared ones, all that lead.
+local function tell(lock, me, now)
+    if lock.queue == '' then
+        return
+    end
+    local live = tickets(lock, now)
+    table.sort(live, before)
+    for at, ticket in ipairs(live) do
+        if (at > 1 and ticket.mode ~= 's') or not has_room(lock, ticket, now) then
+            return
+        end
+        if ticket.station ~= me then
+            redis.call('PUBLISH', 'holdfast:' .. ticket.station, 'f' .. lock.key)
+        end
+        if ticket.mode ~= 's' then
+            return
+        end
+    end
+end

@@ -1,0 +1,37 @@
+#!lua flags=allow-oom
+-- Makes an exclusive lease a shared one, at once, with the same holder id and token; others who want to
+-- share are told. Safe to repeat.
+--
+-- KEYS 1 the lock's record
+-- ARGV 1 holder id, 16 bytes      2 the lease's token      3 how long to keep it, us
+--      4 station that asks, 8 bytes                        5 retention of the record, ms
+-- Reply {1, time}                 done
+--       {0, time, newest_token}   it is not this lease's (any more)
+--       {4, time, why}            the key is not such a lock
+-- O(1): TIME, HMGET, HSET; with tickets O(stations).
+--@include _record.lua
+--@include _crowd.lua
+--@include _queue.lua
+--@include _take.lua
+local now = now_us()
+local id, ours, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local lock, why = open(KEYS[1], 'g', 'o', 'd')
+if not lock then
+    return {4, now, why}
+end
+local one = find(lock, id)
+if one and one.token == ours and now < one.expiry then
+    one.expiry = math.max(one.expiry, now + keep)
+elseif lock.holder == id and lock.token == ours and now < lock.expiry then
+    one = {expiry = math.max(lock.expiry, now + keep), token = ours, since = tonumber(lock.more[1]),
+           units = 1, delay = lock.delay, calls = lock.calls, host = lock.host or '',
+           owner = lock.more[2] or '', data = lock.more[3] or ''}
+    lock.mode, lock.holder, lock.units, lock.exclusive, lock.delay = 's', nil, 1, ours, 0
+    lock.earliest = one.expiry
+    lock.changed = true
+else
+    return {0, now, lock.token}
+end
+save(lock, tonumber(ARGV[5]), one.expiry, {'m', lock.mode, 'i', '', 'h' .. id, pack(one)})
+tell(lock, ARGV[4], now)
+return {1, now}
