@@ -1,6 +1,7 @@
 #include "core/acquirer.hpp"
 
 #include "core/contest.hpp"
+#include "core/plant.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -69,7 +70,8 @@ void Acquirer::enqueue(Ticket ticket, AcquireRequest request, Done<Grant> done) 
     enter(contest, entered);
 }
 
-std::optional<Error> Acquirer::too_many(const Contest& contest, const AcquireRequest& request) const {
+std::optional<Error> Acquirer::too_many(const Contest& contest,
+                                        const AcquireRequest& request) const {
     Error error{Reason::queue_full, ""};
     error.retry_after = kRetryWhenFull;
     if (request.wait > Milliseconds{0} && contest.waiters.size() >= options_.max_waiters_per_lock) {
@@ -97,7 +99,7 @@ Acquirer::Contest& Acquirer::contest_of(const LockName& name) {
 void Acquirer::enter(Contest& contest, Attempt& attempt) {
     const bool quiet = contest.empty();
     attempt.contest = &contest;
-    contest.queue_of(attempt).insert(&attempt);
+    contest.insert(attempt);
     attempt.end_at =
         std::min(attempt.request.received_at + attempt.request.wait, attempt.request.call_deadline);
     if (!attempt.tries_once()) {
@@ -110,8 +112,7 @@ void Acquirer::enter(Contest& contest, Attempt& attempt) {
     if (contest.asking()) {
         return;  // its turn comes after the answer
     }
-    const bool first = !attempt.tries_once() && *contest.waiters.begin() == &attempt;
-    if (quiet || ((first || attempt.asks_again) && !contest.failure)) {
+    if (quiet || ((contest.outdated() || attempt.asks_again) && !contest.failure)) {
         ask(contest);
     } else if (attempt.tries_once()) {
         end(attempt, tl::unexpected(refusal(attempt)));  // no barging past those who wait
@@ -139,18 +140,22 @@ void Acquirer::ask(Contest& contest) {
     contest.held_until = clock_.now();
     const std::vector<Attempt*> batch = contest.next_batch(kMaxBatch);
     contest.under_way = batch.size();
-    const std::optional<QueueHead> next = contest.head_without(batch);
-    std::optional<QueueHead> mine = contest.head_without({});
-    contest.has_ticket = contest.has_ticket || mine.has_value();
+    contest.if_granted = contest.head_without(batch);
+    contest.if_refused = contest.head_without({});
+    contest.has_ticket = contest.has_ticket || contest.if_refused.has_value();
+    contest.stated.reset();
+    std::optional<QueueHead> mine = contest.if_refused;
     for (Attempt* attempt : batch) {
         Want want = want_of(*attempt);
         if (attempt->asks_again) {
+            attempt->leaves_ticket = false;
             want.only_again = true;
             send(*attempt, want);
             continue;
         }
+        attempt->leaves_ticket = mine.has_value();
         want.if_refused = std::exchange(mine, std::nullopt);  // the first tells, the others follow
-        want.if_granted = next;
+        want.if_granted = contest.if_granted;
         send(*attempt, want);
     }
 }
@@ -174,15 +179,22 @@ void Acquirer::on_answer(Attempt& attempt, StoreResult<AcquireAnswer> answer) {
         attempt.unknown = false;
         attempt.failures = 0;
         if (const auto* granted = std::get_if<Granted>(&*answer)) {
+            if (!attempt.asks_again) {
+                contest.stated = contest.if_granted;
+            }
             on_granted(attempt, granted->token);
         } else if (auto* busy = std::get_if<Busy>(&*answer)) {
+            if (attempt.leaves_ticket) {
+                contest.stated = contest.if_refused;
+            }
             on_busy(attempt, std::move(*busy));
         } else if (std::holds_alternative<NotHeld>(*answer)) {
             on_not_held(attempt);
         } else if (std::holds_alternative<Deadlocked>(*answer)) {
             end(attempt,
                 fail(Reason::deadlock,
-                     "another holder waits already to have the lock for itself; release this lease"));
+                     "another holder waits already to have the lock for itself; release this "
+                     "lease"));
         } else {
             attempt.lingering = false;  // closed: no copy can have an effect
             end(attempt,
@@ -204,11 +216,12 @@ void Acquirer::on_granted(Attempt& attempt, FencingToken token) {
     const Grant grant{{request.name, *request.holder, token, request.granted_access()},
                       request.call,
                       request.ttl,
-                      attempt.sent_at};
+                      HOLDFAST_PLANTED(deadline_from_reply) ? clock_.now() : attempt.sent_at};
     if (!attempt.done) {
-        attempt.lingering = true;
+        attempt.lingering = !HOLDFAST_PLANTED(grants_to_nobody);
         end(attempt, fail(Reason::cancelled, "the caller has gone"));
-    } else if (clock_.now() >= grant.deadline() - grant.ttl.value / kLeastLeft) {
+    } else if (clock_.now() >= grant.deadline() - grant.ttl.value / kLeastLeft &&
+               !HOLDFAST_PLANTED(no_resend_check)) {
         // Read too late to be of use: the same id again renews it, and the count starts anew.
         if (++attempt.too_late == kMaxTooLate) {
             attempt.end_at = clock_.now();
@@ -251,6 +264,7 @@ void Acquirer::on_failure(Attempt& attempt, const StoreError& error) {
     Contest& contest = *attempt.contest;
     const Instant now = clock_.now();
     contest.failure = error;
+    contest.stated.reset();
     ++attempt.failures;
     if (error.failure == StoreFailure::unknown) {
         if (!attempt.lingering && !draining_) {
@@ -278,7 +292,7 @@ void Acquirer::go_on(Contest& contest) {
     }
     if (contest.empty()) {
         leave_if_empty(contest);
-    } else if (held || contest.failure) {
+    } else if (contest.failure || (held && !contest.outdated())) {
         rest(contest);
     } else {
         ask(contest);
@@ -360,10 +374,11 @@ std::optional<Acquirer::Offer> Acquirer::offer(const LockName& name) {
     contest.held_until = clock_.now();
     contest.under_way = 1;
     contest.has_ticket = true;
-    first.under_way = true;
+    first.under_way = first.leaves_ticket = true;
+    contest.stated.reset();
     Want want = want_of(first);
-    want.if_refused = contest.head_without({});
-    want.if_granted = contest.head_without({&first});
+    want.if_refused = contest.if_refused = contest.head_without({});
+    want.if_granted = contest.if_granted = contest.head_without({&first});
     return Offer{first.ticket, want};
 }
 
@@ -394,14 +409,13 @@ void Acquirer::drain() {
 // for whom our ticket then has to stand.
 void Acquirer::withdraw(Attempt& attempt, Result<Grant> result) {
     Contest& contest = *attempt.contest;
-    const bool first = !contest.waiters.empty() && *contest.waiters.begin() == &attempt;
     end(attempt, std::move(result));
     if (contest.asking()) {
         return;
     }
     if (contest.empty()) {
         leave_if_empty(contest);
-    } else if (first && !contest.failure && !draining_) {
+    } else if (contest.outdated() && !contest.failure && !draining_) {
         ask(contest);
     }
 }
@@ -420,8 +434,7 @@ void Acquirer::leave_if_empty(Contest& contest) {
 // The one place where an attempt ends. The caller sees to the contest afterwards.
 void Acquirer::end(Attempt& attempt, Result<Grant> result) {
     Contest& contest = *attempt.contest;
-    contest.queue_of(attempt).erase(&attempt);
-    contest.unresolved.erase(&attempt);
+    contest.erase(attempt);
     if (attempt.lingering) {
         if (attempt.unknown) {
             observer_.outcome_unknown(attempt.request.name);

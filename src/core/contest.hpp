@@ -26,23 +26,25 @@ struct Acquirer::Attempt {
     AcquireRequest request;
     Done<Grant> done;  // empty: the caller has gone
     Contest* contest = nullptr;
-    Instant arrival;         // less the priority; decides the order
-    Instant end_at{};        // when waiting, or asking after a lost reply, ends
-    Instant sent_at{};       // of the last sending
-    Instant quiet_after{};   // no sending with a lost reply is executed after this
-    bool under_way = false;  // a sending has no answer yet
-    bool asks_again = false;  // a retry: first, whether its lease stands already
-    bool lingering = false;  // some sending had or may still have an effect
-    bool unknown = false;    // the last word on it is a lost reply
+    Instant arrival;             // less the priority; decides the order
+    Instant end_at{};            // when waiting, or asking after a lost reply, ends
+    Instant sent_at{};           // of the last sending
+    Instant quiet_after{};       // no sending with a lost reply is executed after this
+    bool under_way = false;      // a sending has no answer yet
+    bool leaves_ticket = false;  // its last sending did, if it was refused
+    bool asks_again = false;     // a retry: first, whether its lease stands already
+    bool lingering = false;      // some sending had or may still have an effect
+    bool unknown = false;        // the last word on it is a lost reply
     unsigned failures = 0;
     unsigned too_late = 0;  // grants that were read when little was left of them
     Timer wait_over;
 
     bool tries_once() const { return request.wait == Milliseconds{0}; }
+    bool shares() const { return request.access.mode == Mode::shared && !request.upgrade; }
     // Whether it is granted whenever the other is, asked at the same moment.
     bool goes_with(const Attempt& other) const {
-        return request.access == other.request.access &&
-               request.access.mode != Mode::exclusive && !request.upgrade;
+        return request.access == other.request.access && request.access.mode != Mode::exclusive &&
+               !request.upgrade;
     }
 };
 
@@ -58,12 +60,16 @@ struct Acquirer::Contest {
 
     LockName name;
     Queue waiters;
+    Queue loners;      // of the waiters, those who would not share the lock
     Queue triers;      // those who do not wait; here only until the next answer
     Queue unresolved;  // of both, those whose last answer was lost, and retries
     std::size_t under_way = 0;
     bool freed_meanwhile = false;
-    bool has_ticket = false;  // the store may have a ticket of ours
-    HolderSummary holder;     // as of the last answer
+    bool has_ticket = false;              // the store may have a ticket of ours
+    std::optional<QueueHead> stated;      // the one it has, as far as is known
+    std::optional<QueueHead> if_refused;  // what the commands under way leave
+    std::optional<QueueHead> if_granted;
+    HolderSummary holder;  // as of the last answer
     std::size_t waiting_elsewhere = 0;
     Instant held_until{};               // in the store; the past if the lock may be had
     std::optional<StoreError> failure;  // of the last sending
@@ -72,6 +78,18 @@ struct Acquirer::Contest {
     bool empty() const { return waiters.empty() && triers.empty(); }
     bool asking() const { return under_way > 0; }
     Queue& queue_of(const Attempt& attempt) { return attempt.tries_once() ? triers : waiters; }
+
+    void insert(Attempt& attempt) {
+        queue_of(attempt).insert(&attempt);
+        if (!attempt.tries_once() && !attempt.shares()) {
+            loners.insert(&attempt);
+        }
+    }
+    void erase(Attempt& attempt) {
+        for (Queue* queue : {&queue_of(attempt), &loners, &unresolved}) {
+            queue->erase(&attempt);
+        }
+    }
 
     // Whom to ask for now: those who may have the lock already; else the first waiter, or trier, with those
     // right behind who go along.
@@ -89,6 +107,12 @@ struct Acquirer::Contest {
         return batch;
     }
 
+    // Whether the store has to hear of another first waiter.
+    bool outdated() const {
+        const auto head = head_without({});
+        return head && !(stated && stated->same_place(*head));
+    }
+
     // What the store shall keep of our waiters when `served` have what they want.
     std::optional<QueueHead> head_without(const std::vector<Attempt*>& served) const {
         const auto is_served = [&](const Attempt* attempt) {
@@ -100,9 +124,11 @@ struct Acquirer::Contest {
         }
         const auto gone = std::count_if(
             served.begin(), served.end(), [](const Attempt* one) { return !one->tries_once(); });
+        const auto alone = std::find_if_not(loners.begin(), loners.end(), is_served);
         return QueueHead{(*first)->arrival,
                          (*first)->request.access,
                          (*first)->request.upgrade,
+                         alone == loners.end() ? std::nullopt : std::optional{(*alone)->arrival},
                          waiters.size() - static_cast<std::size_t>(gone)};
     }
 };

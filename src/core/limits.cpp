@@ -70,9 +70,10 @@ Result<Access> Limits::check_access(Mode mode, std::uint32_t permits, std::uint3
         return Access{mode};
     }
     if (limit == 0 || limit > kMaxPermits) {
-        return invalid("limit",
-                       "limit is " + std::to_string(limit) +
-                           "; with mode PERMIT it is 1 to 10000: how many permits there are in all");
+        return invalid(
+            "limit",
+            "limit is " + std::to_string(limit) +
+                "; with mode PERMIT it is 1 to 10000: how many permits there are in all");
     }
     if (permits > limit) {
         return invalid("permits",
@@ -93,8 +94,7 @@ Result<Milliseconds> Limits::check_lock_delay(std::uint64_t lock_delay_ms) {
 
 Result<int> Limits::check_priority(std::int32_t priority) {
     if (priority < -kMaxPriority || priority > kMaxPriority) {
-        return invalid("priority",
-                       "priority is " + std::to_string(priority) + "; it is -10 to 10");
+        return invalid("priority", "priority is " + std::to_string(priority) + "; it is -10 to 10");
     }
     return priority;
 }

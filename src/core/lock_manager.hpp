@@ -23,7 +23,7 @@ public:
         Ttl max_ttl = Limits{}.max_ttl;      // by then any lease has ended by itself
         std::size_t max_waiters_per_lock = Limits{}.max_waiters_per_lock;
         std::size_t max_waiters = Limits{}.max_waiters;  // of this shard
-        std::uint32_t seed = 1;  // of jitter
+        std::uint32_t seed = 1;                          // of jitter
     };
 
     // What the operator may want to know, at one moment.

@@ -47,10 +47,17 @@ constexpr Duration store_hold(Ttl ttl) {
 // Who leads the waiters of one lock here: what the store keeps of them (their ticket), so that a
 // waiter of another daemon who came later does not pass them.
 struct QueueHead {
-    Instant arrival{};        // of the first waiter, less its priority
-    Access access;            // what the first waiter wants
-    bool upgrade = false;     // the first waiter shares the lock and wants it for itself
-    std::size_t waiting = 0;  // how many wait here
+    Instant arrival{};               // of the first waiter, less its priority
+    Access access;                   // what the first waiter wants
+    bool upgrade = false;            // the first waiter shares the lock and wants it for itself
+    std::optional<Instant> barrier;  // arrival of the first waiter who would not share the lock
+    std::size_t waiting = 0;         // how many wait here
+
+    // Whether it makes the same difference to others.
+    bool same_place(const QueueHead& other) const {
+        return arrival == other.arrival && access == other.access && upgrade == other.upgrade &&
+               barrier == other.barrier;
+    }
 };
 
 // What one acquire asks for. The views are needed only during the call that takes it.
@@ -67,7 +74,8 @@ struct Want {
     std::string_view metadata;
     std::optional<QueueHead> if_refused;  // empty: whatever ticket there is stays
     std::optional<QueueHead> if_granted;  // empty: nobody waits here any more
-    bool only_again = false;  // a lease that `holder` has already, or NotHeld; tickets are left alone
+    bool only_again =
+        false;  // a lease that `holder` has already, or NotHeld; tickets are left alone
 };
 
 struct AcquireCommand {
@@ -90,7 +98,7 @@ struct Busy {
     HolderSummary holder;
     std::size_t waiting_elsewhere = 0;  // at other daemons
 };
-struct Closed {};      // the holder id was released, or the call cancelled, before: never granted again
+struct Closed {};  // the holder id was released, or the call cancelled, before: never granted again
 struct Deadlocked {};  // an upgrade while another holder waits for one
 struct NotHeld {};     // to only_again
 using AcquireAnswer = std::variant<Granted, Busy, Closed, Deadlocked, NotHeld>;

@@ -87,15 +87,14 @@ void Connection::flush() {
     writing_ = true;
     ++counters_.writes;
     multiplexer_.stage(outgoing_);
-    asio::async_write(
-        socket_, asio::buffer(outgoing_), [self = self()](auto error, std::size_t) {
-            self->writing_ = false;
-            if (error) {
-                self->broke(error.message());  // the reader notices and cleans up
-            } else {
-                self->flush();
-            }
-        });
+    asio::async_write(socket_, asio::buffer(outgoing_), [self = self()](auto error, std::size_t) {
+        self->writing_ = false;
+        if (error) {
+            self->broke(error.message());  // the reader notices and cleans up
+        } else {
+            self->flush();
+        }
+    });
 }
 
 void Connection::schedule_tick() {

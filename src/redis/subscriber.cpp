@@ -20,9 +20,7 @@ Subscriber::Subscriber(asio::io_context& context,
                        std::uint32_t seed,
                        OnMessage on_message,
                        absl::AnyInvocable<void()> on_up)
-    : Link(context, settings, seed),
-      on_message_(std::move(on_message)),
-      on_up_(std::move(on_up)) {}
+    : Link(context, settings, seed), on_message_(std::move(on_message)), on_up_(std::move(on_up)) {}
 
 void Subscriber::subscribe(const std::string& channel) {
     if (channels_.insert(channel).second && up()) {
@@ -80,15 +78,14 @@ void Subscriber::flush() {
     }
     writing_ = true;
     outgoing_ = std::exchange(pending_, {});
-    asio::async_write(
-        socket_, asio::buffer(outgoing_), [self = self()](auto error, std::size_t) {
-            self->writing_ = false;
-            if (error) {
-                self->broke(error.message());
-            } else {
-                self->flush();
-            }
-        });
+    asio::async_write(socket_, asio::buffer(outgoing_), [self = self()](auto error, std::size_t) {
+        self->writing_ = false;
+        if (error) {
+            self->broke(error.message());
+        } else {
+            self->flush();
+        }
+    });
 }
 
 Subscriber::Awaitable<void> Subscriber::serve() {

@@ -37,9 +37,8 @@ Result<core::Access> access_of(const pb::AcquireRequest& request) {
             mode = core::Mode::permit;
             break;
         default:
-            return unknown_enum("mode",
-                                request.mode(),
-                                "MODE_EXCLUSIVE (1), MODE_SHARED (2) and MODE_PERMIT (3)");
+            return unknown_enum(
+                "mode", request.mode(), "MODE_EXCLUSIVE (1), MODE_SHARED (2) and MODE_PERMIT (3)");
     }
     return core::Limits::check_access(mode, request.permits(), request.limit());
 }

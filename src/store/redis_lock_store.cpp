@@ -90,13 +90,15 @@ std::string RedisLockStore::ticket(const std::optional<core::QueueHead>& head) c
     if (!head) {
         return "";
     }
-    return absl::StrFormat("%s%s%08d%08d%07d%s",
-                           options_.station,
-                           stamp(head->arrival, head->upgrade),
-                           head->access.permits,
-                           head->access.limit,
-                           std::min(head->waiting, kMostWaiting),
-                           std::string{letter_of(head->access, head->upgrade)});
+    return absl::StrFormat(
+        "%s%s%s%08d%08d%07d%s",
+        options_.station,
+        stamp(head->arrival, head->upgrade),
+        head->barrier ? stamp(*head->barrier, false) : std::string(kTimeDigits, '0'),
+        head->access.permits,
+        head->access.limit,
+        std::min(head->waiting, kMostWaiting),
+        std::string{letter_of(head->access, head->upgrade)});
 }
 
 // The arguments that lua/_take.lua describes.
@@ -119,9 +121,12 @@ void RedisLockStore::append(std::vector<std::string>& arguments, const core::Wan
 
 void RedisLockStore::acquire(const core::AcquireCommand& command,
                              core::StoreDone<core::AcquireAnswer> done) {
+    if (!time_.known()) {
+        acquire_after_time(command, std::move(done));
+        return;
+    }
     const std::string key = key_of(command.name);
-    std::vector<std::string> arguments{
-        options_.station, std::to_string(floor_.value), retention_};
+    std::vector<std::string> arguments{options_.station, std::to_string(floor_.value), retention_};
     append(arguments, command.want);
     arguments.emplace_back(kTimeDigits, '0');
     auto acquiring = std::make_shared<Acquiring>();
@@ -134,6 +139,32 @@ void RedisLockStore::acquire(const core::AcquireCommand& command,
                                        {arguments.begin(), arguments.end()},
                                        command.timeout});
     send_acquire(std::move(acquiring));
+}
+
+// Without Redis' time no arrival can be told: asks for it first.
+void RedisLockStore::acquire_after_time(const core::AcquireCommand& command,
+                                        core::StoreDone<core::AcquireAnswer> done) {
+    runner_.command(
+        {"TIME"},
+        command.timeout,
+        [this,
+         name = command.name,
+         want = command.want,
+         owner = std::string{command.want.owner},
+         metadata = std::string{command.want.metadata},
+         timeout = command.timeout,
+         done = std::move(done)](core::StoreResult<redis::Reply> reply) mutable {
+            if (!reply) {
+                // Whatever became of TIME, the acquire itself was not sent.
+                done(tl::unexpected(core::StoreError{core::StoreFailure::not_executed,
+                                                     std::move(reply.error().message)}));
+                return;
+            }
+            learn_time_of(reply->value());
+            want.owner = owner;
+            want.metadata = metadata;
+            acquire({name, want, timeout}, std::move(done));
+        });
 }
 
 void RedisLockStore::send_acquire(std::shared_ptr<Acquiring> acquiring) {
@@ -189,11 +220,7 @@ void RedisLockStore::release(const core::Lease& lease,
         arguments.push_back(not_after(timeout));
     }
     runner_.run(
-        {release_,
-         affinity_of(lease.name),
-         {key},
-         {arguments.begin(), arguments.end()},
-         timeout},
+        {release_, affinity_of(lease.name), {key}, {arguments.begin(), arguments.end()}, timeout},
         decoded(std::move(done), [this](const redis::Value& reply) {
             learn_time(reply[1]);
             auto answer = decode_release(reply);
@@ -284,6 +311,17 @@ void RedisLockStore::learn_time(const redis::Value& time) {
     if (time.is_integer()) {
         time_.learn(microseconds{time.integer()}, clock_.now());
     }
+}
+
+// Of TIME: seconds and microseconds, as strings. A wrong guess is corrected, as ever.
+void RedisLockStore::learn_time_of(const redis::Value& reply) {
+    std::int64_t seconds = 0;
+    std::int64_t micros = 0;
+    for (const auto& [text, value] :
+         {std::pair{reply[0].text(), &seconds}, std::pair{reply[1].text(), &micros}}) {
+        std::from_chars(text.data(), text.data() + text.size(), *value);
+    }
+    time_.learn(std::chrono::seconds{seconds} + microseconds{micros}, clock_.now());
 }
 
 void RedisLockStore::learn_token(const core::AcquireAnswer& answer) {

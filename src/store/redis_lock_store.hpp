@@ -82,6 +82,8 @@ private:
     void append(std::vector<std::string>& arguments, const core::Want& want) const;
     std::string ticket(const std::optional<core::QueueHead>& head) const;
     std::string stamp(core::Instant arrival, bool upgrade) const;
+    void acquire_after_time(const core::AcquireCommand& command,
+                            core::StoreDone<core::AcquireAnswer> done);
     void send_acquire(std::shared_ptr<Acquiring> acquiring);
     void on_acquire_reply(const std::shared_ptr<Acquiring>& acquiring, const redis::Value& reply);
     void inspect_keys(const std::vector<std::string>& keys,
@@ -90,6 +92,7 @@ private:
 
     std::string key_of(const core::LockName& name) const { return options_.prefix + name.text(); }
     void learn_time(const redis::Value& time);
+    void learn_time_of(const redis::Value& reply);
     void learn_token(const core::AcquireAnswer& answer);
     std::string not_after(core::Milliseconds timeout) const;
 

@@ -291,10 +291,7 @@ TEST_F(Api, FieldsThatAreNotServedYetAreNamed) {
         EXPECT_EQ(answer.reason, "UNIMPLEMENTED");
         return answer.metadata.at("field");
     };
-    EXPECT_EQ(refused([](auto& r) { r.set_mode(pb::MODE_SHARED); }), "mode");
     EXPECT_EQ(refused([](auto& r) { r.set_durability(pb::DURABILITY_REPLICATED); }), "durability");
-    EXPECT_EQ(refused([](auto& r) { r.set_lock_delay_ms(1); }), "lock_delay_ms");
-    EXPECT_EQ(refused([](auto& r) { r.set_priority(1); }), "priority");
     EXPECT_EQ(refused([](auto& r) { r.set_reentrant(true); }), "reentrant");
     EXPECT_EQ(refused([](auto& r) { r.set_on_disconnect(pb::ON_DISCONNECT_GRACE); }),
               "on_disconnect");

@@ -55,7 +55,8 @@ std::string record_of(const std::string& name) {
 
 std::function<std::int64_t()> time_of(const Clock& clock) {
     return [&clock] {
-        return std::chrono::floor<std::chrono::microseconds>(clock.now().time_since_epoch()).count();
+        return std::chrono::floor<std::chrono::microseconds>(clock.now().time_since_epoch())
+            .count();
     };
 }
 
@@ -147,14 +148,14 @@ void FakeStore::take_by_other(const std::string& name, Duration for_how_long) {
     const auto ends = std::chrono::floor<std::chrono::microseconds>(
         (clock_.now() + for_how_long).time_since_epoch());
     const std::int64_t next = token.empty() ? 1'000 : std::stoll(token) + 1;
-    for (const auto& [field, value] : std::map<std::string, std::string>{
-             {"v", "1"},
-             {"t", std::to_string(next)},
-             {"m", "x"},
-             {"i", "somebody else's!"},
-             {"e", std::to_string(ends.count())},
-             {"k", "another daemon's"},
-             {"o", "other"}}) {
+    for (const auto& [field, value] :
+         std::map<std::string, std::string>{{"v", "1"},
+                                            {"t", std::to_string(next)},
+                                            {"m", "x"},
+                                            {"i", "somebody else's!"},
+                                            {"e", std::to_string(ends.count())},
+                                            {"k", "another daemon's"},
+                                            {"o", "other"}}) {
         redis_.set_field(key, field, value);
     }
 }

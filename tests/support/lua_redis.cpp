@@ -3,10 +3,9 @@
 #include "redis/reply.hpp"
 #include "store/script.hpp"
 
-#include <lua.hpp>
-
 #include <algorithm>
 #include <cstdio>
+#include <lua.hpp>
 #include <stdexcept>
 
 namespace holdfast::test {
@@ -261,7 +260,8 @@ std::string LuaRedis::execute(const Arguments& arguments) {
     }
     if (name == "TIME") {
         const std::int64_t now = time_us_();
-        return array({bulk(std::to_string(now / 1'000'000)), bulk(std::to_string(now % 1'000'000))});
+        return array(
+            {bulk(std::to_string(now / 1'000'000)), bulk(std::to_string(now % 1'000'000))});
     }
     if (name == "EXISTS") {
         return integer(live(arguments[1]) != nullptr ? 1 : 0);
@@ -286,6 +286,18 @@ void LuaRedis::load(const std::string& script) {
     scripts_[store::Script{script}.sha()] = script;
 }
 
+std::size_t LuaRedis::replace_in_scripts(const std::string& text, const std::string& instead) {
+    std::size_t count = 0;
+    for (auto& [sha, script] : scripts_) {
+        for (std::size_t at = script.find(text); at != std::string::npos;
+             at = script.find(text, at + instead.size())) {
+            script.replace(at, text.size(), instead);
+            ++count;
+        }
+    }
+    return count;
+}
+
 const std::map<std::string, LuaRedis::Key>& LuaRedis::keys() {
     std::vector<std::string> all;
     for (const auto& [key, value] : keys_) {
@@ -303,7 +315,9 @@ std::string LuaRedis::field(const std::string& key, const std::string& name) {
     return found != nullptr && field != found->hash.end() ? field->second : "";
 }
 
-void LuaRedis::set_field(const std::string& key, const std::string& name, const std::string& value) {
+void LuaRedis::set_field(const std::string& key,
+                         const std::string& name,
+                         const std::string& value) {
     keys_[key].hash[name] = value;
 }
 

@@ -34,6 +34,8 @@ public:
     // Everything is forgotten, as by FLUSHALL or a restart without persistence.
     void flush() { keys_.clear(); }
     void load(const std::string& script);
+    // Changes scripts that are loaded, under their old SHA-1: how often. To plant a fault.
+    std::size_t replace_in_scripts(const std::string& text, const std::string& instead);
 
     using Hash = std::map<std::string, std::string>;
     struct Key {

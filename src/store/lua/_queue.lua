@@ -1,25 +1,27 @@
 -- Tickets: one for each station (a shard of a daemon) that has waiters, as a fixed-width text:
---   station 8 bytes, then digits: stamp 16, units 8, limit 8, waiting 7; mode 1 letter; until 16
--- The stamp, mode, units and limit are those of its first waiter; `until` is when the ticket ends
--- unless the station comes again. Mode u is a shared holder's that wants to be exclusive: its stamp is
+--   station 8 bytes, then digits: stamp 16, barrier 16, units 8, limit 8, waiting 7; mode 1 letter;
+--   until 16
+-- The stamp, mode, units and limit are those of its first waiter; barrier is the stamp of its first
+-- one who would not share (0: none); `until` is when the ticket ends unless the station comes again. Mode u is a shared holder's that wants to be exclusive: its stamp is
 -- 0, before all others.
 --
 -- A free lock is nobody's but the oldest live ticket's (tests/model/handon.pml). Stations are told by
 -- PUBLISH; who is not reached looks for himself.
 local TICKET_US = 3000000
 local MAX_SHARED = 1000  -- holders of one lock: the cost of a purge
-local TICKET_BYTES = 64  -- one of them does not turn a small hash into a large one
+local TICKET_BYTES = 80
 
 local function tickets(lock, now)
     local live = {}
     for at = 1, #lock.queue, TICKET_BYTES do
         local text = string.sub(lock.queue, at, at + TICKET_BYTES - 1)
-        local ends = tonumber(string.sub(text, 49))
+        local ends = tonumber(string.sub(text, 65))
         if ends and ends > now then
             live[#live + 1] = {
                 station = string.sub(text, 1, 8), stamp = tonumber(string.sub(text, 9, 24)),
-                units = tonumber(string.sub(text, 25, 32)), limit = tonumber(string.sub(text, 33, 40)),
-                waiting = tonumber(string.sub(text, 41, 47)), mode = string.sub(text, 48, 48),
+                barrier = tonumber(string.sub(text, 25, 40)),
+                units = tonumber(string.sub(text, 41, 48)), limit = tonumber(string.sub(text, 49, 56)),
+                waiting = tonumber(string.sub(text, 57, 63)), mode = string.sub(text, 64, 64),
                 ends = ends, text = text,
             }
         end
@@ -31,16 +33,21 @@ local function before(one, other)
     return one.stamp < other.stamp or (one.stamp == other.stamp and one.station < other.station)
 end
 
--- The ticket of another station that `want` must not pass, if there is one; and how many wait there.
+-- The oldest ticket of another station that `want` must not pass, if there is one; and how many wait
+-- at others.
 local function ahead(lock, want, now)
     local found, waiting = nil, 0
     if lock.queue ~= '' then
         for _, ticket in ipairs(tickets(lock, now)) do
             if ticket.station ~= want.station then
                 waiting = waiting + ticket.waiting
-                local rivals = want.mode == 'u' and ticket.mode == 'u'
-                if rivals or (before(ticket, want) and not (want.mode == 's' and ticket.mode == 's') and
-                              not (found and before(found, ticket))) then
+                local passes
+                if want.mode == 's' and ticket.mode == 's' then
+                    passes = ticket.barrier > 0 and ticket.barrier < want.stamp
+                else
+                    passes = before(ticket, want) or (want.mode == 'u' and ticket.mode == 'u')
+                end
+                if passes and not (found and before(found, ticket)) then
                     found = ticket
                 end
             end
@@ -90,10 +97,15 @@ local function tell(lock, me, now)
     if lock.queue == '' then
         return
     end
-    local live = tickets(lock, now)
+    local live, barrier = tickets(lock, now), math.huge
     table.sort(live, before)
+    for _, ticket in ipairs(live) do
+        if ticket.barrier > 0 then
+            barrier = math.min(barrier, ticket.barrier)
+        end
+    end
     for at, ticket in ipairs(live) do
-        if (at > 1 and ticket.mode ~= 's') or not has_room(lock, ticket, now) then
+        if (at > 1 and ticket.stamp > barrier) or not has_room(lock, ticket, now) then
             return
         end
         if ticket.station ~= me then

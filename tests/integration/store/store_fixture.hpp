@@ -20,7 +20,8 @@ using namespace std::chrono_literals;
 // A pool and a store over it, on a loop that runs while somebody waits.
 class Side {
 public:
-    explicit Side(const redis::Settings& settings, RedisLockStore::Options options = {.station = "station1"})
+    explicit Side(const redis::Settings& settings,
+                  RedisLockStore::Options options = {.station = "station1"})
         : pool(context, settings, [](bool) {}), store(pool, clock, std::move(options)) {
         pool.start();
         EXPECT_TRUE(run_until([this] { return pool.status().up > 0; })) << pool.status().last_error;

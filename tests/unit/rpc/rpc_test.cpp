@@ -62,8 +62,7 @@ TEST(Status, BadFieldsAndRetriesAreInTheDetails) {
 
 TEST(Translate, ALeaseThatIsOverIsNotGivenOut) {
     const core::Instant sent{10s};
-    const core::Grant grant{
-        {*core::LockName::parse("a"), {}, {7}}, {}, {1000ms}, sent};
+    const core::Grant grant{{*core::LockName::parse("a"), {}, {7}}, {}, {1000ms}, sent};
     pb::Lease lease;
     ASSERT_TRUE(fill(lease, grant, sent - 20ms, sent + core::Duration{300'900'000}));
     EXPECT_EQ(lease.elapsed_ms(), 320U);   // rounded down, both:
