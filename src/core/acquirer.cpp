@@ -140,13 +140,15 @@ void Acquirer::ask(Contest& contest) {
     contest.held_until = clock_.now();
     const std::vector<Attempt*> batch = contest.next_batch(kMaxBatch);
     contest.under_way = batch.size();
-    contest.if_granted = contest.head_without(batch);
+    contest.if_granted = contest.heads_after(batch);
     contest.if_refused = contest.head_without({});
     contest.has_ticket = contest.has_ticket || contest.if_refused.has_value();
     contest.stated.reset();
     std::optional<QueueHead> mine = contest.if_refused;
+    std::size_t place = 0;
     for (Attempt* attempt : batch) {
         Want want = want_of(*attempt);
+        attempt->place_in_batch = place++;
         if (attempt->asks_again) {
             attempt->leaves_ticket = false;
             want.only_again = true;
@@ -155,7 +157,7 @@ void Acquirer::ask(Contest& contest) {
         }
         attempt->leaves_ticket = mine.has_value();
         want.if_refused = std::exchange(mine, std::nullopt);  // the first tells, the others follow
-        want.if_granted = contest.if_granted;
+        want.if_granted = contest.if_granted[attempt->place_in_batch];
         send(*attempt, want);
     }
 }
@@ -180,7 +182,7 @@ void Acquirer::on_answer(Attempt& attempt, StoreResult<AcquireAnswer> answer) {
         attempt.failures = 0;
         if (const auto* granted = std::get_if<Granted>(&*answer)) {
             if (!attempt.asks_again) {
-                contest.stated = contest.if_granted;
+                contest.stated = contest.if_granted[attempt.place_in_batch];
             }
             on_granted(attempt, granted->token);
         } else if (auto* busy = std::get_if<Busy>(&*answer)) {
@@ -378,7 +380,9 @@ std::optional<Acquirer::Offer> Acquirer::offer(const LockName& name) {
     contest.stated.reset();
     Want want = want_of(first);
     want.if_refused = contest.if_refused = contest.head_without({});
-    want.if_granted = contest.if_granted = contest.head_without({&first});
+    contest.if_granted = contest.heads_after({&first});
+    want.if_granted = contest.if_granted.front();
+    first.place_in_batch = 0;
     return Offer{first.ticket, want};
 }
 

@@ -26,11 +26,12 @@ struct Acquirer::Attempt {
     AcquireRequest request;
     Done<Grant> done;  // empty: the caller has gone
     Contest* contest = nullptr;
-    Instant arrival;             // less the priority; decides the order
-    Instant end_at{};            // when waiting, or asking after a lost reply, ends
-    Instant sent_at{};           // of the last sending
-    Instant quiet_after{};       // no sending with a lost reply is executed after this
-    bool under_way = false;      // a sending has no answer yet
+    Instant arrival;         // less the priority; decides the order
+    Instant end_at{};        // when waiting, or asking after a lost reply, ends
+    Instant sent_at{};       // of the last sending
+    Instant quiet_after{};   // no sending with a lost reply is executed after this
+    bool under_way = false;  // a sending has no answer yet
+    std::size_t place_in_batch = 0;
     bool leaves_ticket = false;  // its last sending did, if it was refused
     bool asks_again = false;     // a retry: first, whether its lease stands already
     bool lingering = false;      // some sending had or may still have an effect
@@ -65,11 +66,11 @@ struct Acquirer::Contest {
     Queue unresolved;  // of both, those whose last answer was lost, and retries
     std::size_t under_way = 0;
     bool freed_meanwhile = false;
-    bool has_ticket = false;              // the store may have a ticket of ours
-    std::optional<QueueHead> stated;      // the one it has, as far as is known
-    std::optional<QueueHead> if_refused;  // what the commands under way leave
-    std::optional<QueueHead> if_granted;
-    HolderSummary holder;  // as of the last answer
+    bool has_ticket = false;                           // the store may have a ticket of ours
+    std::optional<QueueHead> stated;                   // the one it has, as far as is known
+    std::optional<QueueHead> if_refused;               // what the commands under way leave
+    std::vector<std::optional<QueueHead>> if_granted;  // by their place in the batch
+    HolderSummary holder;                              // as of the last answer
     std::size_t waiting_elsewhere = 0;
     Instant held_until{};               // in the store; the past if the lock may be had
     std::optional<StoreError> failure;  // of the last sending
@@ -122,14 +123,25 @@ struct Acquirer::Contest {
         if (first == waiters.end()) {
             return std::nullopt;
         }
+        const auto alone = std::find_if_not(loners.begin(), loners.end(), is_served);
         const auto gone = std::count_if(
             served.begin(), served.end(), [](const Attempt* one) { return !one->tries_once(); });
-        const auto alone = std::find_if_not(loners.begin(), loners.end(), is_served);
         return QueueHead{(*first)->arrival,
                          (*first)->request.access,
                          (*first)->request.upgrade,
                          alone == loners.end() ? std::nullopt : std::optional{(*alone)->arrival},
                          waiters.size() - static_cast<std::size_t>(gone)};
+    }
+
+    // For each of the batch, the same when it and those before it are served.
+    std::vector<std::optional<QueueHead>> heads_after(const std::vector<Attempt*>& batch) const {
+        std::vector<std::optional<QueueHead>> heads;
+        std::vector<Attempt*> served;
+        for (Attempt* attempt : batch) {
+            served.push_back(attempt);
+            heads.push_back(head_without(served));
+        }
+        return heads;
     }
 };
 

@@ -252,7 +252,8 @@ void World::acquire(Client& client) {
             }
         });
     }
-    after(25s, [this, &client, turn] {
+    // The wait, the time for resolving a lost reply, and a pause of the daemon.
+    after(20s + 3s + 6s, [this, &client, turn] {
         if (client.turn == turn && client.state == Client::State::acquiring) {
             checker_.fail("L2: client " + std::to_string(client.id) + " waits too long");
         }
