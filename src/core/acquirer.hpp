@@ -29,6 +29,7 @@
 // The order across daemons and why it holds: tests/model/handon.pml.
 
 #include "core/backoff.hpp"
+#include "core/lease_listener.hpp"
 #include "core/lock_store.hpp"
 #include "core/observer.hpp"
 #include "core/reaper.hpp"
@@ -36,6 +37,7 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -57,6 +59,9 @@ struct AcquireRequest {
     int priority = 0;
     std::string owner;
     std::string metadata;
+    std::shared_ptr<LeaseListener> listener;  // renewed for it while it lives
+    // Called once if it has to wait: its position (1 is next) and who holds the lock.
+    std::function<void(std::size_t position, const HolderSummary& holder)> on_queued;
     Instant received_at{};
     Instant call_deadline = kNever;  // the caller stops listening then
 
@@ -130,6 +135,7 @@ private:
     void on_answer(Attempt& attempt, StoreResult<AcquireAnswer> answer);
     void on_granted(Attempt& attempt, FencingToken token);
     void on_busy(Attempt& attempt, Busy busy);
+    static void tell_waiting(Contest& contest);
     void on_not_held(Attempt& attempt);
     void on_failure(Attempt& attempt, const StoreError& error);
     void go_on(Contest& contest);

@@ -36,6 +36,7 @@ struct Acquirer::Attempt {
     bool asks_again = false;     // a retry: first, whether its lease stands already
     bool lingering = false;      // some sending had or may still have an effect
     bool unknown = false;        // the last word on it is a lost reply
+    bool knows_it_waits = false;
     unsigned failures = 0;
     unsigned too_late = 0;  // grants that were read when little was left of them
     Timer wait_over;

@@ -31,4 +31,13 @@ void LeaseTable::remove(HeldLease& held) {
     leases_.erase(holder);
 }
 
+std::vector<HeldLease*> LeaseTable::all() const {
+    std::vector<HeldLease*> leases;
+    leases.reserve(leases_.size());
+    for (const auto& [holder, held] : leases_) {
+        leases.push_back(held.get());
+    }
+    return leases;
+}
+
 }  // namespace holdfast::core

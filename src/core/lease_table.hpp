@@ -4,10 +4,12 @@
 // entry per lease, moved in place. Pure bookkeeping: what to do when something is due is
 // Watchdog's.
 //
-// A lease is `watched` while the daemon renews it: until Release, loss, or `watch_until`.
+// A lease is `watched` while the daemon renews it: until Release, loss, or `watch_until`, which is
+// kNever for one that is held over a stream without an end of its own.
 
 #include "core/indexed_heap.hpp"
 #include "core/lease_id.hpp"
+#include "core/lease_listener.hpp"
 
 #include <absl/container/flat_hash_map.h>
 
@@ -26,6 +28,7 @@ struct HeldLease : HeapPlace {
     Instant deadline{};         // the last one told to anybody
     Instant renew_at = kNever;  // kNever: not watched (any more)
     Instant watch_until = kNever;
+    std::shared_ptr<LeaseListener> listener;  // empty: nobody is connected
     unsigned failures = 0;  // renewals in a row that brought no answer; above 0 is AT_RISK
     bool renewing = false;  // a renewal is under way
 
@@ -48,6 +51,7 @@ public:
     // The lease with the earliest event; nullptr if there is none.
     HeldLease* earliest() { return heap_.empty() ? nullptr : &heap_.top(); }
     std::size_t size() const { return leases_.size(); }
+    std::vector<HeldLease*> all() const;
 
 private:
     struct Key {

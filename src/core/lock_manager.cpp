@@ -53,6 +53,10 @@ StoreDone<T> passed_on(const Clock& clock, Done<T> done) {
     };
 }
 
+Instant watch_until(Instant from, Milliseconds max_hold) {
+    return max_hold > Milliseconds{0} ? from + max_hold : kNever;
+}
+
 Failed lease_lost(const RenewAnswer& answer, FencingToken ours) {
     Failed lost =
         fail(Reason::lease_lost,
@@ -102,11 +106,14 @@ LockManager::Ticket LockManager::acquire(AcquireRequest request, Done<Grant> don
     if (!request.holder) {
         request.holder = request.call;
     }
-    Done<Grant> watched = [this, max_hold, done = std::move(done)](Result<Grant> grant) mutable {
+    Done<Grant> watched = [this, max_hold, listener = request.listener, done = std::move(done)](
+                              Result<Grant> grant) mutable {
         if (grant) {
-            const Instant watch_until =
-                max_hold > Milliseconds{0} ? grant->sent_at + max_hold : kNever;
-            watchdog_.granted(grant->lease, grant->call, grant->ttl, grant->sent_at, watch_until);
+            watchdog_.granted(grant->lease,
+                              grant->call,
+                              grant->ttl,
+                              grant->sent_at,
+                              {watch_until(grant->sent_at, max_hold), std::move(listener)});
         }
         done(std::move(grant));
     };
@@ -134,7 +141,7 @@ Instant LockManager::give_up_at(Instant call_deadline) const {
 
 void LockManager::release(Lease lease, Instant call_deadline, Done<Released> done) {
     // The holder has stopped before it sent this, so nothing is promised any more.
-    watchdog_.forget(lease);
+    watchdog_.stop_renewing(lease);
     const auto offer = acquirer_.offer(lease.name);  // to hand the lock on to, in the same step
     StoreRetry<ReleaseAnswer>::run(
         clock_,
@@ -160,8 +167,14 @@ void LockManager::release(Lease lease, Instant call_deadline, Done<Released> don
                               clock_.now()});
             }
             // First the one who released: what comes next may take a while.
-            done(answer.and_then(
-                [&](const ReleaseAnswer& known) { return released(lease, known); }));
+            Result<Released> verdict =
+                answer.and_then([&](const ReleaseAnswer& known) { return released(lease, known); });
+            if (verdict) {
+                watchdog_.ended(lease.holder, *verdict);
+            } else if (verdict.error().reason == Reason::not_found) {
+                watchdog_.lost(lease.holder, LossCause::taken, verdict.error().message);
+            }
+            done(std::move(verdict));
             if (offer) {
                 acquirer_.handed(offer->ticket, handed(answer));
             } else {
@@ -215,7 +228,8 @@ Result<Grant> LockManager::renewed(const RenewCommand& command,
                                    const RenewAnswer& answer,
                                    Instant sent_at) {
     if (!answer.renewed) {
-        watchdog_.forget(command.lease);
+        watchdog_.lost(
+            command.lease.holder, LossCause::taken, "the store says that the lease is gone");
         return lease_lost(answer, command.lease.token);
     }
     const Grant grant{command.lease, HolderId{}, command.ttl, sent_at};
@@ -238,7 +252,44 @@ void LockManager::list(std::string prefix,
 }
 
 void LockManager::drain() {
+    draining_ = true;
     acquirer_.drain();
+    watchdog_.drain();
+}
+
+void LockManager::resume(Lease lease,
+                         Ttl ttl,
+                         Milliseconds max_hold,
+                         Listener listener,
+                         Instant call_deadline,
+                         Done<Grant> done) {
+    if (draining_) {
+        done(fail(Reason::draining, "this daemon is shutting down; try another"));
+        return;
+    }
+    StoreRetry<RenewAnswer>::run(
+        clock_,
+        timers_,
+        random_,
+        give_up_at(call_deadline),
+        [this, lease, ttl](StoreDone<RenewAnswer> answered) {
+            store_.adopt(lease, ttl, options_.command_timeout, std::move(answered));
+        },
+        [this, lease, ttl, max_hold, listener = std::move(listener), done = std::move(done)](
+            Result<RenewAnswer> answer, Instant sent_at) mutable {
+            Result<Grant> grant = answer.and_then([&](const RenewAnswer& known) {
+                return renewed({lease, ttl}, known, sent_at);
+            });
+            if (grant) {
+                watchdog_.resume(
+                    lease, ttl, sent_at, {watch_until(sent_at, max_hold), std::move(listener)});
+            }
+            done(std::move(grant));
+        });
+}
+
+void LockManager::detach(const Lease& lease, const LeaseListener* listener, Milliseconds grace) {
+    watchdog_.detach(lease, listener, clock_.now() + grace);
 }
 
 LockManager::Counts LockManager::counts() const {

@@ -58,7 +58,22 @@ public:
     // The store's notice that a lock may have become free.
     void freed(const LockName& name) { acquirer_.freed(name); }
     // The store's notice that a lease which is watched here has been released through another daemon.
-    void ended(HolderId holder) { watchdog_.ended(holder); }
+    void ended(HolderId holder) { watchdog_.ended(holder, {Verdict::held_throughout, {}}); }
+
+    using Listener = std::shared_ptr<LeaseListener>;
+    // Renews a lease and watches it for this listener from now on, wherever it was watched before.
+    void resume(Lease lease,
+                Ttl ttl,
+                Milliseconds max_hold,
+                Listener listener,
+                Instant call_deadline,
+                Done<Grant> done);
+    // The stream of this listener has broken: renewals go on for `grace` at most.
+    void detach(const Lease& lease, const LeaseListener* listener, Milliseconds grace);
+    // The store's notice that a lease which is watched here was resumed elsewhere.
+    void moved(HolderId holder) {
+        watchdog_.lost(holder, LossCause::moved, "the lease was resumed on another stream");
+    }
 
     void inspect(LockName name, Done<std::optional<LockState>> done);
     void list(std::string prefix, std::string from, std::size_t limit, Done<LockPage> done);
@@ -82,6 +97,7 @@ private:
     Watchdog watchdog_;
     Reaper reaper_;
     Acquirer acquirer_;
+    bool draining_ = false;
 };
 
 }  // namespace holdfast::core

@@ -167,6 +167,12 @@ public:
                            Milliseconds timeout,
                            StoreDone<RenewAnswer> done) = 0;
 
+    // Renews one lease and has this daemon told from now on if another ends it. Safe to repeat.
+    virtual void adopt(const Lease& lease,
+                       Ttl ttl,
+                       Milliseconds timeout,
+                       StoreDone<RenewAnswer> done) = 0;
+
     // Nobody waits here for this lock any more.
     virtual void leave(const LockName& name,
                        Milliseconds timeout,

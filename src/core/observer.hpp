@@ -3,16 +3,12 @@
 // What core tells the operator about. Called on the shard's thread; must not block.
 
 #include "core/lease_id.hpp"
+#include "core/lease_listener.hpp"
 
 #include <cstddef>
 #include <string_view>
 
 namespace holdfast::core {
-
-enum class LossCause {
-    taken,     // the store says that the lease is no longer there, or somebody else's
-    deadline,  // no renewal could be confirmed before the deadline
-};
 
 class Observer {
 public:

@@ -28,17 +28,26 @@ Watchdog::Watchdog(
       random_(options.seed),
       timer_(timers) {}
 
-void Watchdog::granted(
-    const Lease& lease, HolderId call, Ttl ttl, Instant sent_at, Instant watch_until) {
+void Watchdog::granted(const Lease& lease, HolderId call, Ttl ttl, Instant sent_at, Watch watch) {
     HeldLease& held = table_.put(lease);
     if (std::find(held.calls.begin(), held.calls.end(), call) == held.calls.end()) {
         held.calls.push_back(call);
     }
     // A retry gets the lease that stands: its time counts from the first grant.
-    held.watch_until = std::min(held.watch_until, watch_until);
-    held.renew_at = held.watch_until == kNever ? kNever : sent_at;
+    held.watch_until = std::min(held.watch_until, watch.until);
+    if (watch.listener) {
+        set_listener(held, std::move(watch.listener));
+    }
+    held.renew_at = held.watch_until != kNever || held.listener ? sent_at : kNever;
     extend(held, ttl, sent_at);
     arm();
+}
+
+void Watchdog::set_listener(HeldLease& held, std::shared_ptr<LeaseListener> listener) {
+    const auto before = std::exchange(held.listener, std::move(listener));
+    if (before && before != held.listener) {
+        before->lost(LossCause::moved, "the lease was resumed on another stream");
+    }
 }
 
 void Watchdog::renewed(const Lease& lease, Ttl ttl, Instant sent_at) {
@@ -48,15 +57,49 @@ void Watchdog::renewed(const Lease& lease, Ttl ttl, Instant sent_at) {
     arm();
 }
 
-void Watchdog::forget(const Lease& lease) {
+void Watchdog::resume(const Lease& lease, Ttl ttl, Instant sent_at, Watch watch) {
+    HeldLease& held = table_.put(lease);
+    held.failures = 0;
+    held.watch_until = watch.until;
+    set_listener(held, std::move(watch.listener));
+    held.renew_at = sent_at;
+    extend(held, ttl, sent_at);
+    arm();
+}
+
+void Watchdog::detach(const Lease& lease, const LeaseListener* listener, Instant until) {
+    HeldLease* held = table_.find(lease);
+    if (held == nullptr || held->listener.get() != listener) {
+        return;
+    }
+    held->listener.reset();
+    held->watch_until = std::min(held->watch_until, until);
+    if (held->deadline + kRounding >= held->watch_until) {
+        held->renew_at = kNever;
+    }
+    table_.moved(*held);
+    arm();
+}
+
+void Watchdog::stop_renewing(const Lease& lease) {
     if (HeldLease* held = table_.find(lease)) {
-        table_.remove(*held);
+        held->renew_at = kNever;
+        held->watch_until = std::min(held->watch_until, held->deadline);
+        if (held->listener) {
+            table_.moved(*held);
+        } else {
+            table_.remove(*held);
+        }
     }
 }
 
-void Watchdog::ended(HolderId holder) {
+void Watchdog::ended(HolderId holder, const Released& released) {
     if (HeldLease* held = table_.find(holder)) {
+        const auto listener = std::move(held->listener);
         table_.remove(*held);
+        if (listener) {
+            listener->released(released);
+        }
     }
 }
 
@@ -64,6 +107,22 @@ void Watchdog::forget(const Lease& lease, HolderId call) {
     HeldLease* held = table_.find(lease);
     if (held != nullptr && std::erase(held->calls, call) > 0 && held->calls.empty()) {
         table_.remove(*held);
+    }
+}
+
+void Watchdog::drain() {
+    for (HeldLease* held : table_.all()) {
+        if (const auto listener = std::move(held->listener)) {
+            held->renew_at = kNever;
+            table_.moved(*held);
+            listener->moving(held->deadline);
+        }
+    }
+}
+
+void Watchdog::lost(HolderId holder, LossCause cause, std::string_view why) {
+    if (HeldLease* held = table_.find(holder)) {
+        lose(*held, cause, why);
     }
 }
 
@@ -121,8 +180,10 @@ bool Watchdog::handle_earliest(Instant now, Chunk& chunk) {
 }
 
 void Watchdog::expire(HeldLease& held) {
-    if (held.watched() || held.renewing) {
-        lose(held, LossCause::deadline);
+    if (held.deadline + kRounding >= held.watch_until && held.listener) {
+        lose(held, LossCause::max_hold, "the longest time that was asked for has passed");
+    } else if (held.watched() || held.renewing || held.listener) {
+        lose(held, LossCause::deadline, "no renewal was confirmed before the deadline");
     } else {
         table_.remove(held);
     }
@@ -167,36 +228,48 @@ void Watchdog::on_answers(const std::vector<RenewCommand>& commands,
             confirm(*held, commands[i].ttl, sent_at);
         } else {
             ++counters_.lost;
-            lose(*held, LossCause::taken);
+            lose(*held, LossCause::taken, "the store says that the lease is gone");
         }
     }
     arm();
 }
 
 void Watchdog::confirm(HeldLease& held, Ttl ttl, Instant sent_at) {
-    if (held.failures > 0) {
-        held.failures = 0;
-        observer_.lease_recovered(held.lease);
-    }
+    const bool recovered = std::exchange(held.failures, 0) > 0;
     const Ttl own = held.ttl;
     extend(held, ttl, sent_at);
     held.ttl =
         own;  // the last renewal before watch_until asks for less; that is not the lease's ttl
+    if (recovered) {
+        observer_.lease_recovered(held.lease);
+    }
+    if (held.listener) {
+        recovered ? held.listener->recovered(held.deadline) : held.listener->renewed(held.deadline);
+    }
 }
 
 void Watchdog::fail(HeldLease& held, std::string_view why) {
     if (++held.failures == 1) {
         observer_.lease_at_risk(held.lease, why);
+        if (held.listener) {
+            held.listener->at_risk(held.deadline, why);
+        }
     }
     const Backoff backoff{kFirstRetry, std::max<Duration>(held.ttl.value / 10, kFirstRetry)};
     held.renew_at = clock_.now() + backoff.after(held.failures, random_);
     table_.moved(held);
 }
 
-void Watchdog::lose(HeldLease& held, LossCause cause) {
+void Watchdog::lose(HeldLease& held, LossCause cause, std::string_view why) {
     const Lease lease = held.lease;
+    const auto listener = std::move(held.listener);
     table_.remove(held);
-    observer_.lease_lost(lease, cause);
+    if (cause != LossCause::max_hold && cause != LossCause::moved) {  // those are as was agreed
+        observer_.lease_lost(lease, cause);
+    }
+    if (listener) {
+        listener->lost(cause, why);
+    }
 }
 
 }  // namespace holdfast::core

@@ -14,6 +14,10 @@
 //             -> gone, the store says it is not ours: LOST at once
 //   any       the deadline passes first: gone; LOST if it was watched. An answer that comes later
 //             finds no entry and changes nothing.
+//             -> released, elsewhere or here: gone
+//             -> plain: its stream broke, it is being released or taken away
+//
+// Who holds a lease over a stream has a listener here, which hears of each of these.
 //
 // The store never moves an expiry back, so renewals that cross each other, or run late, do no harm.
 // After a pause of the whole process, deadlines are judged before anything is sent: run() looks at
@@ -21,6 +25,7 @@
 // caps every deadline: the last renewal asks for what is left only.
 
 #include "core/backoff.hpp"
+#include "core/lease_listener.hpp"
 #include "core/lease_table.hpp"
 #include "core/lock_store.hpp"
 #include "core/observer.hpp"
@@ -41,18 +46,36 @@ public:
 
     Watchdog(const Clock& clock, TimerQueue& timers, LockStore& store, Observer& observer, Options);
 
-    // Starts to watch over a new grant until `watch_until`, or only remembers it (kNever).
+    // How a lease is watched: until `until` (kNever: no end), for a listener or for nobody.
+    struct Watch {
+        Instant until = kNever;
+        std::shared_ptr<LeaseListener> listener;
+        bool wanted() const { return until != kNever || listener; }
+    };
+
+    // Starts to watch over a new grant, or only remembers it if no watch is wanted.
     // `sent_at`: when the command that obtained it left.
     // `call`: whose grant it is, for forget().
-    void granted(const Lease& lease, HolderId call, Ttl ttl, Instant sent_at, Instant watch_until);
+    void granted(const Lease& lease, HolderId call, Ttl ttl, Instant sent_at, Watch watch);
     // The client has renewed by itself; the watch, if any, goes on with the new ttl.
     void renewed(const Lease& lease, Ttl ttl, Instant sent_at);
-    // The lease is over or about to be: nothing is renewed from here on.
-    void forget(const Lease& lease);
-    // It was released elsewhere.
-    void ended(HolderId holder);
-    // The same as forget(), unless another call has been granted the same lease.
+    // Watches a lease that its holder has just renewed, for this listener from now on. Who listened
+    // before hears that it has moved.
+    void resume(const Lease& lease, Ttl ttl, Instant sent_at, Watch watch);
+    // The stream of this listener is gone: renewed until `until` (now: not at all) in its absence.
+    void detach(const Lease& lease, const LeaseListener* listener, Instant until);
+
+    // The lease is about to be over: nothing is renewed from here on. Its listener waits for the end.
+    void stop_renewing(const Lease& lease);
+    // It is over: it was released, here or elsewhere.
+    void ended(HolderId holder, const Released& released);
+    // It was never told to anybody, unless another call has been granted the same lease.
     void forget(const Lease& lease, HolderId call);
+    // Every listener hears that its lease has to move; nothing is renewed for them any more.
+    void drain();
+    // It is lost, for a reason that the store knows.
+    void lost(HolderId holder, LossCause cause, std::string_view why);
+
     std::size_t held() const { return table_.size(); }
 
     struct Counters {
@@ -78,9 +101,10 @@ private:
     void on_answers(const std::vector<RenewCommand>& commands,
                     Instant sent_at,
                     const StoreResult<std::vector<RenewAnswer>>& answers);
+    static void set_listener(HeldLease& held, std::shared_ptr<LeaseListener> listener);
     void confirm(HeldLease& held, Ttl ttl, Instant sent_at);
     void fail(HeldLease& held, std::string_view why);
-    void lose(HeldLease& held, LossCause cause);
+    void lose(HeldLease& held, LossCause cause, std::string_view why);
     void extend(HeldLease& held, Ttl ttl, Instant sent_at);
 
     const Clock& clock_;

@@ -111,6 +111,9 @@ struct Daemon::Parts {
                 case store::Notice::Kind::ended:
                     manager.ended(notice->holder);
                     break;
+                case store::Notice::Kind::moved:
+                    manager.moved(notice->holder);
+                    break;
             }
         }
     }

@@ -103,10 +103,10 @@ void LogObserver::lease_recovered(const core::Lease& lease) {
 }
 
 void LogObserver::lease_lost(const core::Lease& lease, core::LossCause cause) {
-    const bool taken = cause == core::LossCause::taken;
-    ++(taken ? totals_.taken : totals_.expired);
-    const char* why = taken ? "gone from the store" : "deadline passed";
-    say(lost_, spdlog::level::warn, "lease lost " + describe(lease) + " why=\"" + why + "\"");
+    ++(cause == core::LossCause::deadline ? totals_.expired : totals_.taken);
+    say(lost_,
+        spdlog::level::warn,
+        "lease lost " + describe(lease) + " why=\"" + core::to_string(cause) + "\"");
 }
 
 void LogObserver::outcome_unknown(const core::LockName& name) {

@@ -78,7 +78,8 @@ RedisLockStore::RedisLockStore(redis::Client& client, const core::Clock& clock, 
       renew_(kLua_renew),
       inspect_(kLua_inspect),
       convert_(kLua_convert),
-      leave_(kLua_leave) {}
+      leave_(kLua_leave),
+      adopt_(kLua_adopt) {}
 
 // The time in Redis' when the waiter came, 16 digits.
 std::string RedisLockStore::stamp(core::Instant arrival, bool upgrade) const {
@@ -263,10 +264,26 @@ void RedisLockStore::downgrade(const core::Lease& lease,
                                core::Ttl ttl,
                                Milliseconds timeout,
                                core::StoreDone<core::RenewAnswer> done) {
+    take_over(convert_, lease, ttl, timeout, std::move(done));
+}
+
+void RedisLockStore::adopt(const core::Lease& lease,
+                           core::Ttl ttl,
+                           Milliseconds timeout,
+                           core::StoreDone<core::RenewAnswer> done) {
+    take_over(adopt_, lease, ttl, timeout, std::move(done));
+}
+
+// The two that are about one lease and say who watches it.
+void RedisLockStore::take_over(const ScriptPair& script,
+                               const core::Lease& lease,
+                               core::Ttl ttl,
+                               Milliseconds timeout,
+                               core::StoreDone<core::RenewAnswer> done) {
     const std::string key = key_of(lease.name);
     const std::string token = std::to_string(lease.token.value);
     const std::string keep = in_us(core::store_hold(ttl));
-    runner_.run({convert_,
+    runner_.run({script,
                  affinity_of(lease.name),
                  {key},
                  {lease.holder.view(), token, keep, options_.station, retention_},
@@ -346,8 +363,8 @@ std::optional<Notice> RedisLockStore::parse_notice(std::string_view payload) con
     Notice notice{Notice::Kind::freed, *core::LockName::parse("-"), {}};
     const char kind = payload.front();
     payload.remove_prefix(1);
-    if (kind == 'e' && payload.size() > kIdBytes) {
-        notice.kind = Notice::Kind::ended;
+    if ((kind == 'e' || kind == 'm') && payload.size() > kIdBytes) {
+        notice.kind = kind == 'e' ? Notice::Kind::ended : Notice::Kind::moved;
         std::copy_n(payload.begin(), kIdBytes, notice.holder.bytes.begin());
         payload.remove_prefix(kIdBytes);
     } else if (kind != 'f') {

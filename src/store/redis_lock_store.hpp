@@ -24,10 +24,14 @@ namespace holdfast::store {
 
 // What another daemon's command did that concerns this station.
 struct Notice {
-    enum class Kind { freed, ended };
+    enum class Kind {
+        freed,  // it may be this station's turn
+        ended,  // a lease that is watched here was released
+        moved,  // a lease that was watched here is watched by another
+    };
     Kind kind;
     core::LockName name;
-    core::HolderId holder;  // ended: whose lease
+    core::HolderId holder;  // of the lease
 };
 
 class RedisLockStore : public core::LockStore {
@@ -50,6 +54,10 @@ public:
                    core::Ttl ttl,
                    core::Milliseconds timeout,
                    core::StoreDone<core::RenewAnswer> done) override;
+    void adopt(const core::Lease& lease,
+               core::Ttl ttl,
+               core::Milliseconds timeout,
+               core::StoreDone<core::RenewAnswer> done) override;
     void leave(const core::LockName& name,
                core::Milliseconds timeout,
                core::StoreDone<std::monostate> done) override;
@@ -79,6 +87,11 @@ public:
 
 private:
     struct Acquiring;
+    void take_over(const ScriptPair& script,
+                   const core::Lease& lease,
+                   core::Ttl ttl,
+                   core::Milliseconds timeout,
+                   core::StoreDone<core::RenewAnswer> done);
     void append(std::vector<std::string>& arguments, const core::Want& want) const;
     std::string ticket(const std::optional<core::QueueHead>& head) const;
     std::string stamp(core::Instant arrival, bool upgrade) const;
@@ -110,6 +123,7 @@ private:
     ScriptPair inspect_;
     ScriptPair convert_;
     ScriptPair leave_;
+    ScriptPair adopt_;
 };
 
 }  // namespace holdfast::store

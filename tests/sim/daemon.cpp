@@ -255,8 +255,10 @@ void Daemon::hear(const std::string& channel, const std::string& payload) {
         if (const auto notice = life_->store.parse_notice(payload)) {
             if (notice->kind == store::Notice::Kind::freed) {
                 manager.freed(notice->name);
-            } else {
+            } else if (notice->kind == store::Notice::Kind::ended) {
                 manager.ended(notice->holder);
+            } else {
+                manager.moved(notice->holder);
             }
         }
     });

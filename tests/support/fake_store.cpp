@@ -14,7 +14,7 @@ namespace {
 
 using namespace holdfast::core;
 
-constexpr std::array<std::pair<const char*, std::string_view>, 7> kScripts{{
+constexpr std::array<std::pair<const char*, std::string_view>, 8> kScripts{{
     {"acquire", store::kLua_acquire},
     {"release", store::kLua_release},
     {"cancel", store::kLua_cancel},
@@ -22,6 +22,7 @@ constexpr std::array<std::pair<const char*, std::string_view>, 7> kScripts{{
     {"inspect", store::kLua_inspect},
     {"convert", store::kLua_convert},
     {"leave", store::kLua_leave},
+    {"adopt", store::kLua_adopt},
 }};
 
 std::string script_named_by(const std::string& sha) {

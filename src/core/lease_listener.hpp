@@ -1,0 +1,55 @@
+#pragma once
+
+// Who holds a lease over a stream, and is told what becomes of it. Called on the shard's thread; must
+// not block, and must not call back into the shard from within.
+//
+//   renewed*, at_risk, recovered, revoke_requested   any number of times, while the lease stands
+//   lost | released | moving                         once, last: the lease is over, or this daemon
+
+#include "core/clock.hpp"
+#include "core/lock_store.hpp"
+
+#include <string_view>
+
+namespace holdfast::core {
+
+enum class LossCause {
+    deadline,  // no renewal could be confirmed before the deadline
+    taken,     // the store says that the lease is no longer there, or somebody else's
+    revoked,   // an operator took it away, or its holder was asked to yield and did not
+    max_hold,  // it has been held for as long as its holder wanted at most
+    moved,     // it was resumed on another stream
+};
+
+constexpr const char* to_string(LossCause cause) {
+    switch (cause) {
+        case LossCause::deadline:
+            return "deadline passed";
+        case LossCause::taken:
+            return "gone from the store";
+        case LossCause::revoked:
+            return "revoked";
+        case LossCause::max_hold:
+            return "max_hold_ms passed";
+        case LossCause::moved:
+            return "resumed on another stream";
+    }
+    return "?";
+}
+
+class LeaseListener {
+public:
+    virtual ~LeaseListener() = default;
+
+    // `deadline`: until when the lease may be believed.
+    virtual void renewed(Instant deadline) = 0;
+    virtual void at_risk(Instant deadline, std::string_view why) = 0;
+    virtual void recovered(Instant deadline) = 0;
+    virtual void revoke_requested(Instant until, std::string_view reason) = 0;
+    virtual void lost(LossCause cause, std::string_view why) = 0;
+    virtual void released(const Released& released) = 0;
+    // This daemon is going away: the lease stands until `deadline`, to be resumed at another.
+    virtual void moving(Instant deadline) = 0;
+};
+
+}  // namespace holdfast::core
