@@ -83,6 +83,16 @@ Result<Access> Limits::check_access(Mode mode, std::uint32_t permits, std::uint3
     return Access{mode, permits == 0 ? 1 : permits, limit};
 }
 
+Result<Milliseconds> Limits::check_grace(std::uint64_t grace_ms, bool wanted) {
+    if (wanted != (grace_ms > 0) || above(grace_ms, kMaxGrace)) {
+        return invalid("grace_ms",
+                       "grace_ms is " + std::to_string(grace_ms) +
+                           "; with on_disconnect GRACE it is 1 ms to " + ms(kMaxGrace) +
+                           ", else it must be left out");
+    }
+    return Milliseconds{grace_ms};
+}
+
 Result<Milliseconds> Limits::check_lock_delay(std::uint64_t lock_delay_ms) {
     if (above(lock_delay_ms, kMaxLockDelay)) {
         return invalid("lock_delay_ms",

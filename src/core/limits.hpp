@@ -15,6 +15,7 @@ struct Limits {
     static constexpr std::uint32_t kMaxPermits = 10'000;
     static constexpr int kMaxPriority = 10;
     static constexpr Milliseconds kMaxLockDelay = std::chrono::minutes{1};
+    static constexpr Milliseconds kMaxGrace = std::chrono::minutes{10};
     static constexpr Milliseconds kLowestTtl{100};  // what min_ttl may be set to
     static constexpr Milliseconds kHighestTtl = std::chrono::hours{1};  // likewise max_ttl
 
@@ -33,6 +34,8 @@ struct Limits {
     Result<Milliseconds> check_max_hold(std::uint64_t max_hold_ms, Ttl ttl) const;
     // Permits and limit are for Mode::permit alone; no permits means 1.
     static Result<Access> check_access(Mode mode, std::uint32_t permits, std::uint32_t limit);
+    // Above 0 if it is wanted (on_disconnect is GRACE), 0 if not.
+    static Result<Milliseconds> check_grace(std::uint64_t grace_ms, bool wanted);
     static Result<Milliseconds> check_lock_delay(std::uint64_t lock_delay_ms);
     static Result<int> check_priority(std::int32_t priority);
     static Result<std::string> check_owner(std::string owner);

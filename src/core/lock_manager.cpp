@@ -116,6 +116,9 @@ LockManager::Ticket LockManager::acquire(AcquireRequest request, Done<Grant> don
                               {watch_until(grant->sent_at, max_hold), std::move(listener)});
         }
         done(std::move(grant));
+        if (draining_) {
+            watchdog_.drain();
+        }
     };
     return acquirer_.acquire(std::move(request), std::move(watched));
 }
@@ -203,30 +206,34 @@ Result<Released> LockManager::released(const Lease& lease, const ReleaseAnswer& 
                     "\": it ended long ago, or the store has lost its memory since");
 }
 
-void LockManager::renew(Lease lease, Ttl ttl, Instant call_deadline, Done<Grant> done) {
+void LockManager::renew(Lease lease, Ttl ttl, CallTimes times, Done<Grant> done) {
     const RenewCommand command{std::move(lease), ttl};
     StoreRetry<std::vector<RenewAnswer>>::run(
         clock_,
         timers_,
         random_,
-        give_up_at(call_deadline),
+        give_up_at(times.deadline),
         [this, command](StoreDone<std::vector<RenewAnswer>> answered) {
             store_.renew(std::span{&command, 1}, options_.command_timeout, std::move(answered));
         },
-        [this, command, done = std::move(done)](Result<std::vector<RenewAnswer>> answers,
-                                                Instant sent_at) mutable {
+        [this, command, received_at = times.received_at, done = std::move(done)](
+            Result<std::vector<RenewAnswer>> answers, Instant sent_at) mutable {
             if (HOLDFAST_PLANTED(unknown_renewal_extends) && !answers) {
                 answers = std::vector<RenewAnswer>{{true, {}}};
             }
-            done(answers.and_then([&](const std::vector<RenewAnswer>& known) {
-                return renewed(command, known.front(), sent_at);
-            }));
+            Result<Grant> grant = answers.and_then([&](const std::vector<RenewAnswer>& known) {
+                return confirmed(command, known.front(), sent_at);
+            });
+            if (grant) {
+                watchdog_.renewed(command.lease, command.ttl, sent_at, received_at);
+            }
+            done(std::move(grant));
         });
 }
 
-Result<Grant> LockManager::renewed(const RenewCommand& command,
-                                   const RenewAnswer& answer,
-                                   Instant sent_at) {
+Result<Grant> LockManager::confirmed(const RenewCommand& command,
+                                     const RenewAnswer& answer,
+                                     Instant sent_at) {
     if (!answer.renewed) {
         watchdog_.lost(
             command.lease.holder, LossCause::taken, "the store says that the lease is gone");
@@ -236,7 +243,6 @@ Result<Grant> LockManager::renewed(const RenewCommand& command,
     if (clock_.now() >= grant.deadline()) {
         return fail(Reason::outcome_unknown, "the store answered only after the ttl");
     }
-    watchdog_.renewed(command.lease, command.ttl, sent_at);
     return grant;
 }
 
@@ -278,13 +284,16 @@ void LockManager::resume(Lease lease,
         [this, lease, ttl, max_hold, listener = std::move(listener), done = std::move(done)](
             Result<RenewAnswer> answer, Instant sent_at) mutable {
             Result<Grant> grant = answer.and_then([&](const RenewAnswer& known) {
-                return renewed({lease, ttl}, known, sent_at);
+                return confirmed({lease, ttl}, known, sent_at);
             });
             if (grant) {
                 watchdog_.resume(
                     lease, ttl, sent_at, {watch_until(sent_at, max_hold), std::move(listener)});
             }
             done(std::move(grant));
+            if (draining_) {
+                watchdog_.drain();
+            }
         });
 }
 

@@ -43,6 +43,12 @@ public:
                 Observer& observer,
                 Options options);
 
+    // When a call came, and when its caller stops listening.
+    struct CallTimes {
+        Instant received_at{};
+        Instant deadline = kNever;
+    };
+
     using Ticket = Acquirer::Ticket;
     Ticket acquire(AcquireRequest request, Done<Grant> done);
     // The caller of acquire() has gone. Whatever the state, no lock and no place stay behind.
@@ -53,7 +59,7 @@ public:
 
     // A waiter here is handed the lock in the same step.
     void release(Lease lease, Instant call_deadline, Done<Released> done);
-    void renew(Lease lease, Ttl ttl, Instant call_deadline, Done<Grant> done);
+    void renew(Lease lease, Ttl ttl, CallTimes times, Done<Grant> done);
 
     // The store's notice that a lock may have become free.
     void freed(const LockName& name) { acquirer_.freed(name); }
@@ -86,7 +92,9 @@ private:
     Instant give_up_at(Instant call_deadline) const;
     static StoreResult<AcquireAnswer> handed(const Result<ReleaseAnswer>& answer);
     Result<Released> released(const Lease& lease, const ReleaseAnswer& answer);
-    Result<Grant> renewed(const RenewCommand& command, const RenewAnswer& answer, Instant sent_at);
+    Result<Grant> confirmed(const RenewCommand& command,
+                            const RenewAnswer& answer,
+                            Instant sent_at);
 
     const Clock& clock_;
     TimerQueue& timers_;

@@ -50,10 +50,13 @@ void Watchdog::set_listener(HeldLease& held, std::shared_ptr<LeaseListener> list
     }
 }
 
-void Watchdog::renewed(const Lease& lease, Ttl ttl, Instant sent_at) {
+void Watchdog::renewed(const Lease& lease, Ttl ttl, Instant sent_at, Instant received_at) {
     HeldLease& held = table_.put(lease);
     held.failures = 0;
     extend(held, ttl, sent_at);
+    if (held.listener) {
+        held.listener->anchored(received_at, ttl, held.deadline);
+    }
     arm();
 }
 
@@ -84,7 +87,6 @@ void Watchdog::detach(const Lease& lease, const LeaseListener* listener, Instant
 void Watchdog::stop_renewing(const Lease& lease) {
     if (HeldLease* held = table_.find(lease)) {
         held->renew_at = kNever;
-        held->watch_until = std::min(held->watch_until, held->deadline);
         if (held->listener) {
             table_.moved(*held);
         } else {
@@ -255,8 +257,10 @@ void Watchdog::fail(HeldLease& held, std::string_view why) {
             held.listener->at_risk(held.deadline, why);
         }
     }
-    const Backoff backoff{kFirstRetry, std::max<Duration>(held.ttl.value / 10, kFirstRetry)};
-    held.renew_at = clock_.now() + backoff.after(held.failures, random_);
+    if (held.watched()) {  // it may have ceased to be while the call was under way
+        const Backoff backoff{kFirstRetry, std::max<Duration>(held.ttl.value / 10, kFirstRetry)};
+        held.renew_at = clock_.now() + backoff.after(held.failures, random_);
+    }
     table_.moved(held);
 }
 

@@ -14,8 +14,8 @@
 //             -> gone, the store says it is not ours: LOST at once
 //   any       the deadline passes first: gone; LOST if it was watched. An answer that comes later
 //             finds no entry and changes nothing.
-//             -> released, elsewhere or here: gone
-//             -> plain: its stream broke, it is being released or taken away
+//             it was released, here or elsewhere: gone
+//             its stream broke, or it is being released: plain
 //
 // Who holds a lease over a stream has a listener here, which hears of each of these.
 //
@@ -57,8 +57,9 @@ public:
     // `sent_at`: when the command that obtained it left.
     // `call`: whose grant it is, for forget().
     void granted(const Lease& lease, HolderId call, Ttl ttl, Instant sent_at, Watch watch);
-    // The client has renewed by itself; the watch, if any, goes on with the new ttl.
-    void renewed(const Lease& lease, Ttl ttl, Instant sent_at);
+    // The client has renewed by itself, by a call received at `received_at`; the watch, if any, goes
+    // on with the new ttl.
+    void renewed(const Lease& lease, Ttl ttl, Instant sent_at, Instant received_at);
     // Watches a lease that its holder has just renewed, for this listener from now on. Who listened
     // before hears that it has moved.
     void resume(const Lease& lease, Ttl ttl, Instant sent_at, Watch watch);

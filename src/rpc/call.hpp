@@ -21,7 +21,7 @@
 
 #include "core/clock.hpp"
 #include "rpc/gate.hpp"
-#include "rpc/handover.hpp"
+#include "rpc/tag.hpp"
 
 #include <absl/functional/any_invocable.h>
 #include <grpcpp/completion_queue.h>
@@ -36,13 +36,6 @@
 
 namespace holdfast::rpc {
 
-// What a completion queue returns: the queue's thread calls it with `ok`.
-class Tag {
-public:
-    virtual ~Tag() = default;
-    virtual void returned(bool ok) = 0;
-};
-
 // What the calls of one server share; outlives them.
 struct CallContext {
     const core::Clock& clock;
@@ -51,6 +44,21 @@ struct CallContext {
     // From any thread.
     std::function<void(std::size_t method, grpc::StatusCode code, core::Duration took)> on_answer;
 };
+
+// Until when an answer can still reach the client in time, from its gRPC deadline; kNever without one.
+// The client counts from its sending, we from the arrival, and gRPC does not say when an answer came
+// too late: so a quarter of the time is left for the way, at most 20 ms.
+inline core::Instant deadline_of(const grpc::ServerContext& context, const core::Clock& clock) {
+    const gpr_timespec raw = context.raw_deadline();
+    const gpr_timespec left = gpr_time_sub(raw, gpr_now(raw.clock_type));
+    constexpr std::int64_t kForever = 366 * 24 * 3600;
+    if (left.tv_sec > kForever) {
+        return core::kNever;
+    }
+    const core::Duration total = std::chrono::seconds{left.tv_sec} + core::Duration{left.tv_nsec};
+    constexpr core::Duration kMostForTheWay = core::Milliseconds{20};
+    return clock.now() + total - std::clamp(total / 4, core::Duration{0}, kMostForTheWay);
+}
 
 // What a kind of call is made of: how to ask gRPC for the next one, and what to do with it.
 template <class Request, class Response>
@@ -80,13 +88,11 @@ public:
                     const CallContext& shared,
                     grpc::ServerCompletionQueue& queue) {
         auto call = std::make_shared<UnaryCall>(method, shared, queue);
-        call->arrived_.hold(call);
         if (method.waits) {
-            call->done_.hold(call);
-            call->context_.AsyncNotifyWhenDone(&call->done_);
+            call->context_.AsyncNotifyWhenDone(call->done_.hold(call));
         }
         method.request_next(
-            &call->context_, &call->request_, &call->writer_, &queue, &call->arrived_);
+            &call->context_, &call->request_, &call->writer_, &queue, call->arrived_.hold(call));
     }
 
     UnaryCall(const MethodType& method,
@@ -104,31 +110,16 @@ public:
     Response& response() { return response_; }
     core::Instant received_at() const { return received_at_; }
 
-    // Until when an answer can still reach the client in time, from its gRPC deadline; kNever without
-    // one. The client counts from its sending, we from the arrival, and gRPC does not say when an
-    // answer came too late: so a quarter of the time is left for the way, at most 20 ms.
-    core::Instant deadline() const {
-        const gpr_timespec raw = context_.raw_deadline();
-        const gpr_timespec left = gpr_time_sub(raw, gpr_now(raw.clock_type));
-        constexpr std::int64_t kForever = 366 * 24 * 3600;
-        if (left.tv_sec > kForever) {
-            return core::kNever;
-        }
-        const core::Duration total =
-            std::chrono::seconds{left.tv_sec} + core::Duration{left.tv_nsec};
-        constexpr core::Duration kMostForTheWay = core::Milliseconds{20};
-        return shared_.clock.now() + total -
-               std::clamp(total / 4, core::Duration{0}, kMostForTheWay);
-    }
+    core::Instant deadline() const { return deadline_of(context_, shared_.clock); }
 
     // Sends the response, or the error. Once; from any thread; nothing may be touched after it.
     void finish(const grpc::Status& status) {
         shared_.on_answer(method_.index, status.error_code(), shared_.clock.now() - received_at_);
-        finished_.hold(this->shared_from_this());
+        Tag* const finished = finished_.hold(this->shared_from_this());
         if (status.ok()) {
-            writer_.Finish(response_, status, &finished_);
+            writer_.Finish(response_, status, finished);
         } else {
-            writer_.FinishWithError(status, &finished_);
+            writer_.FinishWithError(status, finished);
         }
     }
 
@@ -137,26 +128,6 @@ public:
     absl::AnyInvocable<void(bool delivered)> on_settled;
 
 private:
-    // A tag that keeps the call alive while it is out, and then calls a member function of it.
-    template <void (UnaryCall::*Next)(bool)>
-    class Step final : public Tag {
-    public:
-        // To be called right before the tag is given to gRPC.
-        void hold(std::shared_ptr<UnaryCall> call) {
-            call_ = std::move(call);
-            handed_to_grpc(this);
-        }
-        void release() { call_.reset(); }
-        void returned(bool ok) override {
-            back_from_grpc(this);
-            const auto call = std::move(call_);
-            ((*call).*Next)(ok);
-        }
-
-    private:
-        std::shared_ptr<UnaryCall> call_;
-    };
-
     void on_arrived(bool ok) {
         if (!ok) {
             done_.release();  // gRPC does not return this tag for a call that never began
@@ -199,9 +170,9 @@ private:
     Response response_;
     grpc::ServerAsyncResponseWriter<Response> writer_;
     core::Instant received_at_{};
-    Step<&UnaryCall::on_arrived> arrived_;
-    Step<&UnaryCall::on_finished> finished_;
-    Step<&UnaryCall::on_done> done_;
+    Step<UnaryCall, &UnaryCall::on_arrived> arrived_;
+    Step<UnaryCall, &UnaryCall::on_finished> finished_;
+    Step<UnaryCall, &UnaryCall::on_done> done_;
     bool open_ = false;
     bool delivered_ = false;
     bool cancelled_ = false;

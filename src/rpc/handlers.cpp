@@ -122,17 +122,26 @@ void Handlers::renew(Call<v1::RenewRequest, v1::RenewResponse> call) {
     }
     const core::LockName name = lease->name;
     shards_.post(name, [this, call, ttl = *ttl, lease = *std::move(lease)](auto& manager) mutable {
-        manager.renew(
-            std::move(lease), ttl, call->deadline(), [this, call](Result<core::Grant> renewed) {
-                if (renewed && !fill(*call->response().mutable_lease(),
-                                     *renewed,
-                                     call->received_at(),
-                                     clock_.now())) {
-                    renewed = tl::unexpected(too_late());
-                }
-                call->finish(renewed ? grpc::Status::OK : to_status(renewed.error()));
-            });
+        const LockManager::CallTimes times{call->received_at(), call->deadline()};
+        manager.renew(std::move(lease), ttl, times, [this, call](Result<core::Grant> renewed) {
+            if (renewed && !fill(*call->response().mutable_lease(),
+                                 *renewed,
+                                 call->received_at(),
+                                 clock_.now())) {
+                renewed = tl::unexpected(too_late());
+            }
+            call->finish(renewed ? grpc::Status::OK : to_status(renewed.error()));
+        });
     });
+}
+
+void Handlers::hold(std::shared_ptr<HoldCall> call) {
+    auto request = parse_hold(call->request(), limits_);
+    if (!request) {
+        call->end(to_status(request.error()));
+        return;
+    }
+    std::make_shared<Hold>(std::move(call), *std::move(request), clock_, shards_)->start();
 }
 
 void Handlers::get_lock(Call<v1::GetLockRequest, v1::GetLockResponse> call) {

@@ -6,6 +6,7 @@
 #include "core/shards.hpp"
 #include "holdfast/v1/lock_service.pb.h"
 #include "rpc/call.hpp"
+#include "rpc/hold.hpp"
 
 namespace holdfast::rpc {
 
@@ -23,6 +24,7 @@ public:
     void renew(Call<v1::RenewRequest, v1::RenewResponse> call);
     void get_lock(Call<v1::GetLockRequest, v1::GetLockResponse> call);
     void list_locks(Call<v1::ListLocksRequest, v1::ListLocksResponse> call);
+    void hold(std::shared_ptr<HoldCall> call);
     void validate(Call<v1::ValidateRequest, v1::ValidateResponse> call);
 
 private:

@@ -1,91 +1,13 @@
 #include "rpc/health.hpp"
 
-#include <utility>
-
 namespace holdfast::rpc {
+namespace {
 
-// Its members are guarded by the Health's mutex.
-class Health::Watch : public std::enable_shared_from_this<Watch> {
-public:
-    Watch(Health& health, grpc::ServerCompletionQueue& queue)
-        : health_(health), queue_(queue), writer_(&context_) {}
+grpc::Status shutting_down() {
+    return {grpc::StatusCode::UNAVAILABLE, "this daemon is shutting down"};
+}
 
-    void arm() {
-        context_.AsyncNotifyWhenDone(hold(done_));
-        health_.service_.RequestWatch(
-            &context_, &request_, &writer_, &queue_, &queue_, hold(arrived_));
-    }
-
-    // Writes the status, unless the client has it or is just being told.
-    void update() {
-        const auto now = health_.status_of(request_.service());
-        if (writing_ || over_ || health_.closed_ || now == told_) {
-            return;
-        }
-        writing_ = true;
-        told_ = now;
-        Response response;
-        response.set_status(now);
-        writer_.Write(response, hold(written_));
-    }
-
-private:
-    template <void (Watch::*Next)(bool)>
-    struct Step final : Tag {
-        void returned(bool ok) override {
-            back_from_grpc(this);
-            const auto watch = std::exchange(held, nullptr);
-            ((*watch).*Next)(ok);
-        }
-        std::shared_ptr<Watch> held;
-    };
-
-    template <class StepType>
-    Tag* hold(StepType& step) {
-        step.held = shared_from_this();
-        handed_to_grpc(&step);
-        return &step;
-    }
-
-    void on_arrived(bool ok) {
-        if (!ok) {
-            done_.held.reset();  // gRPC does not return this tag for a call that never began
-            return;
-        }
-        const std::lock_guard lock{health_.mutex_};
-        if (!health_.closed_) {
-            std::make_shared<Watch>(health_, queue_)->arm();
-        }
-        if (!over_) {
-            health_.watches_.insert(shared_from_this());
-            update();
-        }
-    }
-
-    void on_written(bool) {
-        const std::lock_guard lock{health_.mutex_};
-        writing_ = false;
-        update();
-    }
-
-    void on_done(bool) {
-        const std::lock_guard lock{health_.mutex_};
-        over_ = true;
-        health_.watches_.erase(shared_from_this());
-    }
-
-    Health& health_;
-    grpc::ServerCompletionQueue& queue_;
-    grpc::ServerContext context_;
-    Request request_;
-    grpc::ServerAsyncWriter<Response> writer_;
-    Response::ServingStatus told_ = Response::UNKNOWN;
-    bool writing_ = false;
-    bool over_ = false;
-    Step<&Watch::on_arrived> arrived_;
-    Step<&Watch::on_written> written_;
-    Step<&Watch::on_done> done_;
-};
+}  // namespace
 
 Health::Health(const std::vector<std::string>& services) {
     for (const std::string& service : services) {
@@ -93,15 +15,19 @@ Health::Health(const std::vector<std::string>& services) {
     }
 }
 
-Health::~Health() = default;
-
 void Health::set_serving(bool serving) {
     const std::lock_guard lock{mutex_};
-    for (auto& [service, status] : statuses_) {
-        status = serving ? Response::SERVING : Response::NOT_SERVING;
+    const auto wanted = serving ? Response::SERVING : Response::NOT_SERVING;
+    if (statuses_.begin()->second == wanted) {
+        return;
     }
-    for (const auto& watch : watches_) {
-        watch->update();
+    for (auto& [service, status] : statuses_) {
+        status = wanted;
+    }
+    for (const auto& [call, watcher] : watchers_) {
+        if (statuses_.contains(call->request().service())) {
+            tell(*call);
+        }
     }
 }
 
@@ -119,14 +45,32 @@ void Health::check(const std::shared_ptr<UnaryCall<Request, Response>>& call) {
     call->finish(grpc::Status::OK);
 }
 
-void Health::arm_watch(grpc::ServerCompletionQueue& queue) {
+void Health::watch(const std::shared_ptr<WatchCall>& call) {
+    call->on_over = [this, key = call.get()](std::size_t) {
+        const std::lock_guard lock{mutex_};
+        watchers_.erase(key);
+    };
     const std::lock_guard lock{mutex_};
-    std::make_shared<Watch>(*this, queue)->arm();
+    if (closed_) {
+        call->end(shutting_down());
+        return;
+    }
+    watchers_.emplace(call.get(), call);
+    tell(*call);
 }
 
 void Health::close() {
     const std::lock_guard lock{mutex_};
     closed_ = true;
+    for (const auto& [call, watcher] : watchers_) {
+        call->end(shutting_down());
+    }
+}
+
+void Health::tell(WatchCall& call) const {
+    Response response;
+    response.set_status(status_of(call.request().service()));
+    call.send(std::move(response));
 }
 
 Health::Response::ServingStatus Health::status_of(const std::string& service) const {

@@ -32,10 +32,10 @@ constexpr int kMaxStreamsPerConnection = 100'000;
 // For how long a connection that carries no call may take to end when the server stops.
 constexpr std::chrono::milliseconds kGoodbye{500};
 
-using Waiting = v1::LockService::WithAsyncMethod_Acquire<
-    v1::LockService::WithAsyncMethod_Release<v1::LockService::WithAsyncMethod_Renew<
-        v1::LockService::WithAsyncMethod_GetLock<v1::LockService::WithAsyncMethod_ListLocks<
-            v1::LockService::WithAsyncMethod_Validate<v1::LockService::Service>>>>>>;
+using Waiting = v1::LockService::WithAsyncMethod_Acquire<v1::LockService::WithAsyncMethod_Release<
+    v1::LockService::WithAsyncMethod_Renew<v1::LockService::WithAsyncMethod_GetLock<
+        v1::LockService::WithAsyncMethod_ListLocks<v1::LockService::WithAsyncMethod_Validate<
+            v1::LockService::WithAsyncMethod_Hold<v1::LockService::Service>>>>>>>;
 using LockService = WithUnserved<Waiting>;
 
 // A Request...() of the generated service; each is a member of another of its mix-ins.
@@ -100,10 +100,10 @@ struct Server::Impl {
 
     void build();
     void arm_all(grpc::ServerCompletionQueue& queue);
-    template <class Request, class Response>
-    void arm(const Method<Request, Response>& what, grpc::ServerCompletionQueue& queue, int calls) {
+    template <class MethodType>
+    void arm(const MethodType& what, grpc::ServerCompletionQueue& queue, int calls) {
         for (int i = 0; i < calls; ++i) {
-            UnaryCall<Request, Response>::arm(what, shared, queue);
+            MethodType::Call::arm(what, shared, queue);
         }
     }
 
@@ -126,6 +126,18 @@ struct Server::Impl {
         method(service, &LockService::RequestListLocks, handlers, &Handlers::list_locks, 4);
     Method<v1::ValidateRequest, v1::ValidateResponse> validate =
         method(service, &LockService::RequestValidate, handlers, &Handlers::validate, 5);
+    HoldCall::MethodType hold{
+        6,
+        [this](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
+            service.RequestHold(context, request, writer, queue, queue, tag);
+        },
+        [this](auto call) { handlers.hold(std::move(call)); }};
+    Health::WatchCall::MethodType watch_health{
+        kMethods.size(),
+        [this](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
+            health.service().RequestWatch(context, request, writer, queue, queue, tag);
+        },
+        [this](const auto& call) { health.watch(call); }};
     Method<Health::Request, Health::Response> check{
         kMethods.size(),
         [this](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
@@ -188,7 +200,8 @@ void Server::Impl::arm_all(grpc::ServerCompletionQueue& queue) {
     arm(list_locks, queue, kArmedRarely);
     arm(validate, queue, kArmedRarely);
     arm(check, queue, kArmedRarely);
-    health.arm_watch(queue);
+    arm(hold, queue, kArmedOften);
+    arm(watch_health, queue, kArmedRarely);
 }
 
 Server::Server(const ServerSettings& settings,
@@ -248,12 +261,12 @@ void Server::stop(core::Milliseconds grace) {
     auto goodbye = std::async(std::launch::async, [this, grace] {
         impl_->server->Shutdown(std::chrono::system_clock::now() + grace);
     });
+    impl_->health.close();
     impl_->gate.close();
     if (goodbye.wait_for(kGoodbye) != std::future_status::ready) {
         grpc_server_cancel_all_calls(impl_->server->c_server());
     }
     goodbye.get();
-    impl_->health.close();
     for (const auto& queue : impl_->queues) {
         queue->Shutdown();
     }

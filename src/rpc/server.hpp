@@ -22,15 +22,15 @@
 namespace holdfast::rpc {
 
 // The RPCs that are served and counted, and gRPC's status codes, both by index.
-inline constexpr std::array<std::string_view, 6> kMethods{
-    "Acquire", "Release", "Renew", "GetLock", "ListLocks", "Validate"};
+inline constexpr std::array<std::string_view, 7> kMethods{
+    "Acquire", "Release", "Renew", "GetLock", "ListLocks", "Validate", "Hold"};
 extern const std::array<std::string_view, 17> kStatusCodes;
 
 struct ServerSettings {
     std::vector<std::string> listen;  // "host:port" (port 0: any free one) or "unix:/path"
     std::size_t queues = 1;           // completion queues, each with a thread
     // Told of each call as it is answered: an index into kMethods, one into kStatusCodes, and the
-    // time since the call arrived. From any thread.
+    // time since the call arrived (of a stream: its life). From any thread.
     std::function<void(std::size_t method, std::size_t code, core::Duration took)> on_answer;
 };
 

@@ -1,5 +1,7 @@
 #include "rpc/translate.hpp"
 
+#include <absl/hash/hash.h>
+
 #include <algorithm>
 #include <charconv>
 #include <utility>
@@ -63,15 +65,9 @@ Result<core::Access> check_served(const pb::AcquireRequest& request) {
     if (!pb::Durability_IsValid(request.durability())) {
         return unknown_enum("durability", request.durability(), "DURABILITY_LEADER (1)");
     }
-    if (!pb::OnDisconnect_IsValid(request.on_disconnect())) {
-        return unknown_enum("on_disconnect", request.on_disconnect(), "ON_DISCONNECT_KEEP_TTL (1)");
-    }
     const std::pair<bool, const char*> later[] = {
         {request.replicas() != 0, "replicas"},
         {request.reentrant(), "reentrant"},
-        {request.on_disconnect() > pb::ON_DISCONNECT_KEEP_TTL, "on_disconnect"},
-        {request.grace_ms() != 0, "grace_ms"},
-        {!request.resume_lease_id().empty(), "resume_lease_id"},
     };
     for (const auto& [used, field] : later) {
         if (used) {
@@ -81,13 +77,26 @@ Result<core::Access> check_served(const pb::AcquireRequest& request) {
     return access_of(request);
 }
 
-std::uint64_t ms(core::Milliseconds value) {
-    return static_cast<std::uint64_t>(value.count());
+// These are about a stream.
+Result<bool> check_unary(const pb::AcquireRequest& request) {
+    const std::pair<bool, const char*> of_streams[] = {
+        {request.on_disconnect() != 0, "on_disconnect"},
+        {request.grace_ms() != 0, "grace_ms"},
+        {!request.resume_lease_id().empty(), "resume_lease_id"},
+    };
+    for (const auto& [used, field] : of_streams) {
+        if (used) {
+            return core::invalid(field,
+                                 std::string{field} +
+                                     " is for Hold and Session, whose leases hang on a stream; "
+                                     "leave it out, or use one of those");
+        }
+    }
+    return true;
 }
 
-}  // namespace
-
-Result<core::AcquireRequest> parse(pb::AcquireRequest& request, const core::Limits& limits) {
+Result<core::AcquireRequest> parse_acquire(pb::AcquireRequest& request,
+                                           const core::Limits& limits) {
     auto name = core::LockName::parse(std::move(*request.mutable_name()));
     if (!name) {
         return tl::unexpected(name.error());
@@ -137,6 +146,67 @@ Result<core::AcquireRequest> parse(pb::AcquireRequest& request, const core::Limi
     return parsed;
 }
 
+Result<OnDisconnect> on_disconnect_of(const pb::AcquireRequest& request) {
+    switch (request.on_disconnect()) {
+        case pb::ON_DISCONNECT_UNSPECIFIED:
+        case pb::ON_DISCONNECT_KEEP_TTL:
+            return OnDisconnect::keep_ttl;
+        case pb::ON_DISCONNECT_GRACE:
+            return OnDisconnect::grace;
+        case pb::ON_DISCONNECT_RELEASE_NOW:
+            return OnDisconnect::release_now;
+        default:
+            return unknown_enum("on_disconnect",
+                                request.on_disconnect(),
+                                "ON_DISCONNECT_KEEP_TTL (1), ON_DISCONNECT_GRACE (2) and "
+                                "ON_DISCONNECT_RELEASE_NOW (3)");
+    }
+}
+
+// The lease to take over, if that is asked for; then the request need not have a name.
+Result<std::optional<core::Lease>> resume_of(pb::AcquireRequest& request) {
+    if (request.resume_lease_id().empty()) {
+        return std::nullopt;
+    }
+    auto lease = core::decode_lease_id(request.resume_lease_id());
+    if (!lease) {
+        core::Error error = lease.error();
+        error.field = "resume_lease_id";
+        return tl::unexpected(std::move(error));
+    }
+    if (request.name().empty()) {
+        request.set_name(lease->name.text());
+    } else if (request.name() != lease->name.text()) {
+        return core::invalid("name", "name is not that of resume_lease_id; leave it out");
+    }
+    return *std::move(lease);
+}
+
+}  // namespace
+
+Result<core::AcquireRequest> parse(pb::AcquireRequest& request, const core::Limits& limits) {
+    return check_unary(request).and_then([&](bool) { return parse_acquire(request, limits); });
+}
+
+Result<HoldRequest> parse_hold(pb::AcquireRequest& request, const core::Limits& limits) {
+    auto resume = resume_of(request);
+    if (!resume) {
+        return tl::unexpected(std::move(resume).error());
+    }
+    const auto on_disconnect = on_disconnect_of(request);
+    if (!on_disconnect) {
+        return tl::unexpected(on_disconnect.error());
+    }
+    const auto grace =
+        core::Limits::check_grace(request.grace_ms(), *on_disconnect == OnDisconnect::grace);
+    if (!grace) {
+        return tl::unexpected(grace.error());
+    }
+    return parse_acquire(request, limits).map([&](core::AcquireRequest acquire) {
+        return HoldRequest{std::move(acquire), *std::move(resume), *on_disconnect, *grace};
+    });
+}
+
 Result<ListRequest> parse(const pb::ListLocksRequest& request) {
     if (request.prefix().size() > core::LockName::kMaxBytes ||
         !core::is_clean_utf8(request.prefix())) {
@@ -159,6 +229,11 @@ Result<ListRequest> parse(const pb::ListLocksRequest& request) {
     return ListRequest{request.prefix(), token, limit};
 }
 
+std::uint64_t anchor_number(core::Instant anchor) {
+    constexpr int kBitsToSpare = 64 - 53;
+    return absl::HashOf(anchor.time_since_epoch().count()) >> kBitsToSpare;
+}
+
 bool fill(pb::Lease& lease,
           const core::Grant& grant,
           core::Instant received_at,
@@ -176,6 +251,7 @@ bool fill(pb::Lease& lease,
     lease.set_safe_for_ms(ms(safe_for));
     lease.set_next_renew_in_ms(ms(core::remaining(now, grant.sent_at + grant.ttl.value / 3)));
     lease.set_durability(pb::DURABILITY_LEADER);
+    lease.set_anchor(anchor_number(received_at));
     return true;
 }
 
@@ -194,6 +270,12 @@ void fill(pb::ReleaseResponse& response, const core::Released& released) {
     }
 }
 
+void fill(pb::Holder& holder, const core::HolderSummary& summary) {
+    holder.set_owner(summary.owner);
+    holder.set_fencing_token(summary.token.value);
+    holder.set_expires_in_ms(ms(summary.expires_in));
+}
+
 void fill(pb::LockState& lock, const core::LockState& state) {
     lock.set_name(state.name.text());
     lock.set_mode(mode_of(state.mode));
@@ -202,11 +284,9 @@ void fill(pb::LockState& lock, const core::LockState& state) {
     lock.set_waiting(state.waiting);
     for (const core::HolderState& one : state.holders) {
         pb::Holder& holder = *lock.add_holders();
-        holder.set_owner(one.summary.owner);
+        fill(holder, one.summary);
         holder.set_metadata(one.metadata);
-        holder.set_fencing_token(one.summary.token.value);
         holder.set_held_for_ms(ms(one.held_for));
-        holder.set_expires_in_ms(ms(one.summary.expires_in));
         holder.set_permits(state.mode == core::Mode::permit ? one.permits : 0);
     }
 }

@@ -7,12 +7,30 @@
 #include "core/lock_manager.hpp"
 #include "holdfast/v1/lock_service.pb.h"
 
+#include <optional>
+#include <string>
+
 namespace holdfast::rpc {
 
 namespace pb = ::holdfast::v1;
 
+inline std::uint64_t ms(core::Milliseconds value) {
+    return static_cast<std::uint64_t>(value.count());
+}
+
 // Without the times of the call. Takes the request's strings.
 core::Result<core::AcquireRequest> parse(pb::AcquireRequest& request, const core::Limits& limits);
+
+// What becomes of a lease whose stream breaks.
+enum class OnDisconnect { keep_ttl, grace, release_now };
+
+struct HoldRequest {
+    core::AcquireRequest acquire;
+    std::optional<core::Lease> resume;  // to take over; of `acquire`, ttl and max_hold count then
+    OnDisconnect on_disconnect = OnDisconnect::keep_ttl;
+    core::Milliseconds grace{0};
+};
+core::Result<HoldRequest> parse_hold(pb::AcquireRequest& request, const core::Limits& limits);
 
 struct ListRequest {
     std::string prefix;
@@ -21,10 +39,14 @@ struct ListRequest {
 };
 core::Result<ListRequest> parse(const pb::ListLocksRequest& request);
 
+// Names, without telling anything, the request whose receipt elapsed_ms counts from. Below 2^53.
+std::uint64_t anchor_number(core::Instant anchor);
+
 // False if the grant's deadline has passed by `now`: then it must not be given out.
 bool fill(pb::Lease& lease, const core::Grant& grant, core::Instant received_at, core::Instant now);
 
 void fill(pb::ReleaseResponse& response, const core::Released& released);
+void fill(pb::Holder& holder, const core::HolderSummary& summary);
 void fill(pb::LockState& lock, const core::LockState& state);
 
 }  // namespace holdfast::rpc

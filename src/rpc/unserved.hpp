@@ -31,11 +31,6 @@ public:
     grpc::Status Convert(Context*, const v1::ConvertRequest*, v1::ConvertResponse*) override {
         return unserved("Convert");
     }
-    grpc::Status Hold(Context*,
-                      const v1::AcquireRequest*,
-                      grpc::ServerWriter<v1::LeaseEvent>*) override {
-        return unserved("Hold");
-    }
     grpc::Status Session(Context*,
                          grpc::ServerReaderWriter<v1::SessionEvent, v1::SessionRequest>*) override {
         return unserved("Session");

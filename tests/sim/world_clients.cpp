@@ -199,7 +199,7 @@ void World::renew(Client& client) {
         manager.renew(
             client.grant->lease,
             client.grant->ttl,
-            received_at + 2s,
+            core::LockManager::CallTimes{received_at, received_at + 2s},
             [this, &client, turn, on_index, sent_at, received_at](const auto& renewed) {
                 const Instant now = daemon(on_index).clock().now();
                 if (client.turn != turn || !renewed || renewed->deadline() <= now) {

@@ -73,7 +73,7 @@ TEST_F(LockManagerTest, RenewNeverRevives) {
     const Grant held = hold("a");
     pass(2s);
     std::optional<Result<Grant>> renewed;
-    manager_.renew(held.lease, Ttl{1s}, kNever, [&](auto result) { renewed = result; });
+    manager_.renew(held.lease, Ttl{1s}, {}, [&](auto result) { renewed = result; });
     store_.deliver();
     ASSERT_TRUE(renewed);
     EXPECT_EQ(renewed->error().reason, Reason::lease_lost);
@@ -83,7 +83,7 @@ TEST_F(LockManagerTest, RenewTellsOfANewerGrant) {
     const Grant held = hold("a");
     store_.take_by_other("a", 1s);
     std::optional<Result<Grant>> renewed;
-    manager_.renew(held.lease, Ttl{1s}, kNever, [&](auto result) { renewed = result; });
+    manager_.renew(held.lease, Ttl{1s}, {}, [&](auto result) { renewed = result; });
     store_.deliver();
     EXPECT_EQ(renewed->error().metadata.at("newer_token"),
               std::to_string(held.lease.token.value + 1));
@@ -92,7 +92,7 @@ TEST_F(LockManagerTest, RenewTellsOfANewerGrant) {
 TEST_F(LockManagerTest, ARenewThatIsAnsweredAfterItsTtlExtendsNothing) {
     const Grant held = hold("a");
     std::optional<Result<Grant>> renewed;
-    manager_.renew(held.lease, Ttl{1s}, kNever, [&](auto result) { renewed = result; });
+    manager_.renew(held.lease, Ttl{1s}, {}, [&](auto result) { renewed = result; });
     clock_.advance(1001ms);
     store_.deliver();
     ASSERT_TRUE(renewed);

@@ -155,7 +155,7 @@ TEST_F(WatchdogTest, AClientsRenewalReplacesTheTtlButNeverTheToldDeadline) {
     store_.deliver();
     const Instant told = (**answer)->deadline();
     std::optional<Grant> renewed;
-    manager_.renew((**answer)->lease, Ttl{1s}, kNever, [&](Result<Grant> r) { renewed = *r; });
+    manager_.renew((**answer)->lease, Ttl{1s}, {}, [&](Result<Grant> r) { renewed = *r; });
     store_.deliver();
     ASSERT_TRUE(renewed);
     EXPECT_EQ(renewed->deadline(), clock_.now() + 1s);

@@ -1,0 +1,123 @@
+#include "rpc/hold.hpp"
+
+#include "rpc/status.hpp"
+
+#include <utility>
+
+namespace holdfast::rpc {
+namespace {
+
+core::Error end_of(const v1::LeaseEvent& event) {
+    return event.has_moving() ? core::Error{core::Reason::draining,
+                                            "this daemon is shutting down; resume the lease at "
+                                            "another by resume_lease_id"}
+                              : core::Error{core::Reason::lease_lost, event.lost().why()};
+}
+
+}  // namespace
+
+Hold::Hold(std::shared_ptr<HoldCall> call,
+           HoldRequest request,
+           const core::Clock& clock,
+           core::Shards& shards)
+    : LeaseEvents(clock, call->received_at()),
+      call_(std::move(call)),
+      request_(std::move(request)),
+      name_(request_.acquire.name),
+      call_deadline_(call_->deadline()),
+      shards_(shards) {}
+
+void Hold::start() {
+    const auto self = shared_from_this();
+    call_->on_over = [self](std::size_t begun) {
+        self->shards_.post(
+            self->name_, [self, begun](core::LockManager& manager) { self->gone(manager, begun); });
+    };
+    shards_.post(name_, [self](core::LockManager& manager) { self->begin(manager); });
+}
+
+void Hold::begin(core::LockManager& manager) {
+    const auto self = shared_from_this();
+    auto done = [self, &manager](core::Result<core::Grant> grant) {
+        self->decided(manager, std::move(grant));
+    };
+    core::AcquireRequest& acquire = request_.acquire;
+    if (request_.resume) {
+        manager.resume(
+            *request_.resume, acquire.ttl, acquire.max_hold, self, call_deadline_, std::move(done));
+        return;
+    }
+    acquire.received_at = call_->received_at();
+    acquire.call_deadline = call_deadline_;
+    acquire.listener = self;
+    acquire.on_queued = [self](std::size_t position, const core::HolderSummary& holder) {
+        self->queued(position, holder);
+    };
+    ticket_ = manager.acquire(std::move(acquire), std::move(done));
+}
+
+void Hold::decided(core::LockManager& manager, core::Result<core::Grant> grant) {
+    if (!grant) {
+        over_ = true;
+        call_->end(to_status(grant.error()));
+        return;
+    }
+    granted_at_ = emitted_;
+    if (!granted(*grant)) {
+        over_ = true;
+        give_up(manager);
+        call_->end(to_status({core::Reason::outcome_unknown,
+                              "the grant came too late to be of use and is being undone; ask "
+                              "again"}));
+    } else if (gone_) {
+        disconnect(manager);
+    }
+}
+
+void Hold::emit(v1::LeaseEvent event, End end) {
+    if (over_) {
+        return;
+    }
+    over_ = end != End::none;
+    ++emitted_;
+    const grpc::Status status =
+        end == End::lost || end == End::moving ? to_status(end_of(event)) : grpc::Status::OK;
+    call_->send(std::move(event));
+    if (over_) {
+        call_->end(status);
+    }
+}
+
+void Hold::gone(core::LockManager& manager, std::size_t begun) {
+    gone_ = true;
+    if (over_) {
+        return;
+    }
+    if (!grant()) {
+        manager.cancel_acquire(ticket_);
+    } else if (begun <= granted_at_) {
+        give_up(manager);
+    } else {
+        disconnect(manager);
+    }
+}
+
+// The client does not know of this grant. (A resumed lease it knows from before.)
+void Hold::give_up(core::LockManager& manager) {
+    if (request_.resume) {
+        disconnect(manager);
+        return;
+    }
+    manager.detach(grant()->lease, this, core::Milliseconds{0});
+    manager.abandon(*grant());
+}
+
+void Hold::disconnect(core::LockManager& manager) {
+    if (request_.on_disconnect == OnDisconnect::release_now) {
+        manager.release(grant()->lease, core::kNever, [](const auto&) {});
+    } else {
+        manager.detach(grant()->lease, this, request_.grace);
+    }
+}
+
+}  // namespace holdfast::rpc
