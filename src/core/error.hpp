@@ -22,6 +22,7 @@ enum class Reason {
     mode_conflict,      // the name is in use in another mode, or by a key that is no lock
     store_unavailable,  // nothing was done
     outcome_unknown,    // the reply was lost and could not be resolved in time; treat as not held
+    quota,              // more than one client may have; the message names the limit
     queue_full,         // a cap on waiters or calls is reached
     draining,           // this daemon is going away; try another
     cancelled,          // the caller went away; never seen by a client

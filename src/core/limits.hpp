@@ -25,8 +25,10 @@ struct Limits {
     Ttl max_ttl{Milliseconds{30'000}};
     Milliseconds max_wait = std::chrono::hours{24};
     Milliseconds max_hold = std::chrono::hours{24 * 30};
-    std::size_t max_waiters_per_lock = 100'000;  // at this daemon
-    std::size_t max_waiters = 1'000'000;         // at this daemon, of all locks together
+    std::size_t max_waiters_per_lock = 100'000;   // at this daemon
+    std::size_t max_waiters = 1'000'000;          // at this daemon, of all locks together
+    std::size_t max_session_leases = 100'000;     // with acquires that wait
+    std::size_t max_session_operations = 10'000;  // under way
 
     Result<Ttl> check_ttl(std::uint64_t ttl_ms) const;  // 0 means default_ttl
     Result<Milliseconds> check_wait(std::uint64_t wait_ms) const;

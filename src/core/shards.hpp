@@ -23,8 +23,9 @@ public:
 
     // Tasks about one lock run in the order they were posted, from any thread.
     void post(const LockName& name, Shard::Task task) {
-        shards_[absl::HashOf(name) % shards_.size()]->post(std::move(task));
+        shards_[shard_of(name)]->post(std::move(task));
     }
+    std::size_t shard_of(const LockName& name) const { return absl::HashOf(name) % shards_.size(); }
 
     // For what is about no lock in particular.
     void post_to(std::size_t shard, Shard::Task task) { shards_[shard]->post(std::move(task)); }

@@ -185,6 +185,18 @@ std::vector<Setting> limit_settings() {
             1,
             100'000'000,
             "who may wait at this daemon, for all locks together"),
+        number(
+            "limits.max_session_leases",
+            [](S & s) -> auto& { return s.limits.max_session_leases; },
+            1,
+            10'000'000,
+            "leases of one Session, with its acquires that wait"),
+        number(
+            "limits.max_session_operations",
+            [](S & s) -> auto& { return s.limits.max_session_operations; },
+            1,
+            1'000'000,
+            "operations of one Session that are under way"),
     };
 }
 

@@ -144,6 +144,28 @@ void Handlers::hold(std::shared_ptr<HoldCall> call) {
     std::make_shared<Hold>(std::move(call), *std::move(request), clock_, shards_)->start();
 }
 
+void Handlers::session(std::shared_ptr<SessionCall> call) {
+    const auto session = std::make_shared<Session>(std::move(call), clock_, limits_, shards_);
+    session->start();
+    const std::lock_guard lock{mutex_};
+    if (draining_) {
+        session->drain();
+        return;
+    }
+    std::erase_if(sessions_, [](const auto& one) { return one.expired(); });
+    sessions_.push_back(session);
+}
+
+void Handlers::drain() {
+    const std::lock_guard lock{mutex_};
+    draining_ = true;
+    for (const auto& one : sessions_) {
+        if (const auto session = one.lock()) {
+            session->drain();
+        }
+    }
+}
+
 void Handlers::get_lock(Call<v1::GetLockRequest, v1::GetLockResponse> call) {
     auto name = core::LockName::parse(call->request().name());
     if (!name) {

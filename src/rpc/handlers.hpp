@@ -7,6 +7,10 @@
 #include "holdfast/v1/lock_service.pb.h"
 #include "rpc/call.hpp"
 #include "rpc/hold.hpp"
+#include "rpc/session.hpp"
+
+#include <mutex>
+#include <vector>
 
 namespace holdfast::rpc {
 
@@ -25,12 +29,18 @@ public:
     void get_lock(Call<v1::GetLockRequest, v1::GetLockResponse> call);
     void list_locks(Call<v1::ListLocksRequest, v1::ListLocksResponse> call);
     void hold(std::shared_ptr<HoldCall> call);
+    void session(std::shared_ptr<SessionCall> call);
+    // Ends the streams that nothing else ends, once the shards have drained.
+    void drain();
     void validate(Call<v1::ValidateRequest, v1::ValidateResponse> call);
 
 private:
     const core::Clock& clock_;
     const core::Limits& limits_;
     core::Shards& shards_;
+    std::mutex mutex_;
+    std::vector<std::weak_ptr<Session>> sessions_;  // open ones, and some that are gone
+    bool draining_ = false;
 };
 
 }  // namespace holdfast::rpc

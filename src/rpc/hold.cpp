@@ -20,7 +20,7 @@ Hold::Hold(std::shared_ptr<HoldCall> call,
            HoldRequest request,
            const core::Clock& clock,
            core::Shards& shards)
-    : LeaseEvents(clock, call->received_at()),
+    : StreamedLease(clock, call->received_at(), request.on_disconnect),
       call_(std::move(call)),
       request_(std::move(request)),
       name_(request_.acquire.name),
@@ -62,61 +62,40 @@ void Hold::decided(core::LockManager& manager, core::Result<core::Grant> grant) 
         call_->end(to_status(grant.error()));
         return;
     }
-    granted_at_ = emitted_;
-    if (!granted(*grant)) {
+    if (!granted(*grant, request_.resume.has_value())) {
         over_ = true;
         give_up(manager);
         call_->end(to_status({core::Reason::outcome_unknown,
                               "the grant came too late to be of use and is being undone; ask "
                               "again"}));
-    } else if (gone_) {
-        disconnect(manager);
+    } else if (gone_after_) {
+        stream_broke(manager, *gone_after_);
     }
 }
 
-void Hold::emit(v1::LeaseEvent event, End end) {
+std::size_t Hold::emit(v1::LeaseEvent event, End end) {
     if (over_) {
-        return;
+        return HoldCall::kNotSent;
     }
     over_ = end != End::none;
-    ++emitted_;
     const grpc::Status status =
         end == End::lost || end == End::moving ? to_status(end_of(event)) : grpc::Status::OK;
-    call_->send(std::move(event));
+    const std::size_t number = call_->send(std::move(event));
     if (over_) {
         call_->end(status);
     }
+    return number;
 }
 
 void Hold::gone(core::LockManager& manager, std::size_t begun) {
-    gone_ = true;
+    gone_after_ = begun;
     if (over_) {
         return;
     }
-    if (!grant()) {
+    if (grant()) {
+        stream_broke(manager, begun);
+    } else {
         manager.cancel_acquire(ticket_);
-    } else if (begun <= granted_at_) {
-        give_up(manager);
-    } else {
-        disconnect(manager);
-    }
-}
-
-// The client does not know of this grant. (A resumed lease it knows from before.)
-void Hold::give_up(core::LockManager& manager) {
-    if (request_.resume) {
-        disconnect(manager);
-        return;
-    }
-    manager.detach(grant()->lease, this, core::Milliseconds{0});
-    manager.abandon(*grant());
-}
-
-void Hold::disconnect(core::LockManager& manager) {
-    if (request_.on_disconnect == OnDisconnect::release_now) {
-        manager.release(grant()->lease, core::kNever, [](const auto&) {});
-    } else {
-        manager.detach(grant()->lease, this, request_.grace);
     }
 }
 

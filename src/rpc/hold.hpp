@@ -9,23 +9,21 @@
 //            -> over     `released`, and OK; `lost`, and LEASE_LOST; `moving`, and DRAINING
 //   gone     the stream broke or was cancelled, in any of the above:
 //            asking      the acquire is cancelled; a resume is let end, and then treated as held
-//            held        if `granted` was never given to gRPC, the lease is given up: nobody knows of
-//                        it. Else on_disconnect decides: renewed no more; for grace_ms more; released
+//            held        as streamed_lease.hpp says
 //            over        nothing
 //
 // All of this on the lock's shard, but start() and the stream's own callbacks.
 
 #include "core/shards.hpp"
-#include "rpc/lease_events.hpp"
 #include "rpc/stream.hpp"
-#include "rpc/translate.hpp"
+#include "rpc/streamed_lease.hpp"
 
 namespace holdfast::rpc {
 
 using HoldCall =
     StreamCall<v1::AcquireRequest, v1::LeaseEvent, grpc::ServerAsyncWriter<v1::LeaseEvent>>;
 
-class Hold final : public LeaseEvents, public std::enable_shared_from_this<Hold> {
+class Hold final : public StreamedLease, public std::enable_shared_from_this<Hold> {
 public:
     Hold(std::shared_ptr<HoldCall> call,
          HoldRequest request,
@@ -35,12 +33,10 @@ public:
     void start();
 
 private:
-    void emit(v1::LeaseEvent event, End end) override;
+    std::size_t emit(v1::LeaseEvent event, End end) override;
     void begin(core::LockManager& manager);
     void decided(core::LockManager& manager, core::Result<core::Grant> grant);
     void gone(core::LockManager& manager, std::size_t begun);
-    void disconnect(core::LockManager& manager);
-    void give_up(core::LockManager& manager);
 
     const std::shared_ptr<HoldCall> call_;
     HoldRequest request_;
@@ -48,10 +44,8 @@ private:
     const core::Instant call_deadline_;
     core::Shards& shards_;
     core::LockManager::Ticket ticket_ = 0;
-    std::size_t emitted_ = 0;
-    std::size_t granted_at_ = 0;  // `granted` is the event of this number, counted from 0
     bool over_ = false;
-    bool gone_ = false;
+    std::optional<std::size_t> gone_after_;  // so many messages were given to gRPC
 };
 
 }  // namespace holdfast::rpc

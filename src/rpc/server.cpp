@@ -22,8 +22,8 @@ namespace {
 // Calls armed for each method on each queue: so many can arrive while the queue's thread is busy.
 constexpr int kArmedOften = 64;  // Acquire, Release, Renew
 constexpr int kArmedRarely = 4;
-// The largest valid request has a name, an owner, 4 KiB of metadata and a lease id.
-constexpr int kMaxRequestBytes = 64 * 1024;
+// The largest valid unary request has 64 names, or a lease id of as many; a session sends batches.
+constexpr int kMaxRequestBytes = 1024 * 1024;
 // How soon a client that vanished without a word is noticed: ping after so long, and as long again
 // for the answer.
 constexpr int kKeepaliveMs = 5000;
@@ -32,10 +32,11 @@ constexpr int kMaxStreamsPerConnection = 100'000;
 // For how long a connection that carries no call may take to end when the server stops.
 constexpr std::chrono::milliseconds kGoodbye{500};
 
-using Waiting = v1::LockService::WithAsyncMethod_Acquire<v1::LockService::WithAsyncMethod_Release<
-    v1::LockService::WithAsyncMethod_Renew<v1::LockService::WithAsyncMethod_GetLock<
-        v1::LockService::WithAsyncMethod_ListLocks<v1::LockService::WithAsyncMethod_Validate<
-            v1::LockService::WithAsyncMethod_Hold<v1::LockService::Service>>>>>>>;
+using Waiting = v1::LockService::WithAsyncMethod_Acquire<
+    v1::LockService::WithAsyncMethod_Release<v1::LockService::WithAsyncMethod_Renew<
+        v1::LockService::WithAsyncMethod_GetLock<v1::LockService::WithAsyncMethod_ListLocks<
+            v1::LockService::WithAsyncMethod_Validate<v1::LockService::WithAsyncMethod_Hold<
+                v1::LockService::WithAsyncMethod_Session<v1::LockService::Service>>>>>>>>;
 using LockService = WithUnserved<Waiting>;
 
 // A Request...() of the generated service; each is a member of another of its mix-ins.
@@ -132,6 +133,13 @@ struct Server::Impl {
             service.RequestHold(context, request, writer, queue, queue, tag);
         },
         [this](auto call) { handlers.hold(std::move(call)); }};
+    SessionCall::MethodType session{
+        7,
+        [this](auto* context, auto*, auto* wire, auto* queue, void* tag) {
+            service.RequestSession(context, wire, queue, queue, tag);
+        },
+        [this](auto call) { handlers.session(std::move(call)); },
+        &Session::merge};
     Health::WatchCall::MethodType watch_health{
         kMethods.size(),
         [this](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
@@ -201,6 +209,7 @@ void Server::Impl::arm_all(grpc::ServerCompletionQueue& queue) {
     arm(validate, queue, kArmedRarely);
     arm(check, queue, kArmedRarely);
     arm(hold, queue, kArmedOften);
+    arm(session, queue, kArmedRarely);
     arm(watch_health, queue, kArmedRarely);
 }
 
@@ -262,6 +271,7 @@ void Server::stop(core::Milliseconds grace) {
         impl_->server->Shutdown(std::chrono::system_clock::now() + grace);
     });
     impl_->health.close();
+    impl_->handlers.drain();
     impl_->gate.close();
     if (goodbye.wait_for(kGoodbye) != std::future_status::ready) {
         grpc_server_cancel_all_calls(impl_->server->c_server());

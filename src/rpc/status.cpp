@@ -28,6 +28,7 @@ grpc::StatusCode code_of(Reason reason) {
         case Reason::draining:
             return grpc::StatusCode::UNAVAILABLE;
         case Reason::queue_full:
+        case Reason::quota:
             return grpc::StatusCode::RESOURCE_EXHAUSTED;
         case Reason::cancelled:
             return grpc::StatusCode::CANCELLED;
@@ -77,6 +78,8 @@ std::string_view name_of(Reason reason) {
             return "STORE_UNAVAILABLE";
         case Reason::outcome_unknown:
             return "OUTCOME_UNKNOWN";
+        case Reason::quota:
+            return "QUOTA";
         case Reason::queue_full:
             return "QUEUE_FULL";
         case Reason::draining:
@@ -87,10 +90,8 @@ std::string_view name_of(Reason reason) {
     return "INTERNAL";
 }
 
-grpc::Status to_status(const core::Error& error) {
-    const grpc::StatusCode code = code_of(error.reason);
-    google::rpc::Status details;
-    details.set_code(code);
+void fill(google::rpc::Status& details, const core::Error& error) {
+    details.set_code(code_of(error.reason));
     details.set_message(error.message);
     details.add_details()->PackFrom(info_of(error));
     if (error.reason == Reason::invalid_argument) {
@@ -103,7 +104,12 @@ grpc::Status to_status(const core::Error& error) {
     if (error.retry_after) {
         details.add_details()->PackFrom(retry_of(*error.retry_after));
     }
-    return {code, error.message, details.SerializeAsString()};
+}
+
+grpc::Status to_status(const core::Error& error) {
+    google::rpc::Status details;
+    fill(details, error);
+    return {code_of(error.reason), error.message, details.SerializeAsString()};
 }
 
 }  // namespace holdfast::rpc

@@ -21,6 +21,7 @@
 #include <grpcpp/support/async_stream.h>
 
 #include <deque>
+#include <limits>
 #include <mutex>
 #include <optional>
 
@@ -37,6 +38,8 @@ struct StreamMethod {
         grpc::ServerContext*, Request*, Wire*, grpc::ServerCompletionQueue*, void* tag)>
         request_next;
     std::function<void(std::shared_ptr<Call>)> handle;
+    // Puts `next` into an event that still waits, if it can; empty: never.
+    std::function<bool(Event& waiting, Event& next)> merge = {};
 };
 
 // `Wire` is grpc::ServerAsyncWriter<Event> or grpc::ServerAsyncReaderWriter<Event, Request>.
@@ -45,6 +48,7 @@ class StreamCall : public std::enable_shared_from_this<StreamCall<Request, Event
 public:
     using MethodType = StreamMethod<Request, Event, Wire>;
     static constexpr std::size_t kMaxWaiting = 1024;
+    static constexpr std::size_t kNotSent = std::numeric_limits<std::size_t>::max();
 
     // Arms one call. `method` and `shared` outlive the queue.
     static void arm(const MethodType& method,
@@ -71,18 +75,23 @@ public:
     core::Instant received_at() const { return received_at_; }
     core::Instant deadline() const { return deadline_of(context_, shared_.clock); }
 
-    // From any thread. Says nothing about whether it reaches the client: see on_over.
-    void send(Event event) {
+    // From any thread. The event's number, counted from 0 (merged ones have one), or kNotSent. Says
+    // nothing about whether it reaches the client: see on_over.
+    std::size_t send(Event event) {
         const std::lock_guard lock{mutex_};
         if (over_ || status_) {
-            return;
+            return kNotSent;
         }
-        if (waiting_.size() >= kMaxWaiting) {
-            context_.TryCancel();
-            return;
+        if (waiting_.empty() || !method_.merge || !method_.merge(waiting_.back(), event)) {
+            if (waiting_.size() >= kMaxWaiting) {
+                context_.TryCancel();
+                return kNotSent;
+            }
+            waiting_.push_back(std::move(event));
         }
-        waiting_.push_back(std::move(event));
+        const std::size_t number = begun_ + waiting_.size() - 1;
         go_on();
+        return number;
     }
 
     // From any thread; the first one counts.

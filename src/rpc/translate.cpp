@@ -146,21 +146,19 @@ Result<core::AcquireRequest> parse_acquire(pb::AcquireRequest& request,
     return parsed;
 }
 
-Result<OnDisconnect> on_disconnect_of(const pb::AcquireRequest& request) {
-    switch (request.on_disconnect()) {
-        case pb::ON_DISCONNECT_UNSPECIFIED:
-        case pb::ON_DISCONNECT_KEEP_TTL:
-            return OnDisconnect::keep_ttl;
-        case pb::ON_DISCONNECT_GRACE:
-            return OnDisconnect::grace;
-        case pb::ON_DISCONNECT_RELEASE_NOW:
-            return OnDisconnect::release_now;
-        default:
-            return unknown_enum("on_disconnect",
-                                request.on_disconnect(),
-                                "ON_DISCONNECT_KEEP_TTL (1), ON_DISCONNECT_GRACE (2) and "
-                                "ON_DISCONNECT_RELEASE_NOW (3)");
+template <class Request>
+Result<Disconnect> disconnect_of(const Request& request) {
+    if (!pb::OnDisconnect_IsValid(request.on_disconnect())) {
+        return unknown_enum("on_disconnect",
+                            request.on_disconnect(),
+                            "ON_DISCONNECT_KEEP_TTL (1), ON_DISCONNECT_GRACE (2) and "
+                            "ON_DISCONNECT_RELEASE_NOW (3)");
     }
+    return core::Limits::check_grace(request.grace_ms(),
+                                     request.on_disconnect() == pb::ON_DISCONNECT_GRACE)
+        .map([&](core::Milliseconds grace) {
+            return Disconnect{request.on_disconnect() == pb::ON_DISCONNECT_RELEASE_NOW, grace};
+        });
 }
 
 // The lease to take over, if that is asked for; then the request need not have a name.
@@ -188,22 +186,29 @@ Result<core::AcquireRequest> parse(pb::AcquireRequest& request, const core::Limi
     return check_unary(request).and_then([&](bool) { return parse_acquire(request, limits); });
 }
 
+Result<HoldRequest> parse_resume(const pb::Resume& request, const core::Limits& limits) {
+    pb::AcquireRequest hold;
+    hold.set_resume_lease_id(request.lease_id());
+    hold.set_ttl_ms(request.ttl_ms());
+    hold.set_on_disconnect(request.on_disconnect());
+    hold.set_grace_ms(request.grace_ms());
+    if (request.lease_id().empty()) {
+        return core::invalid("lease_id", "lease_id is empty; give the one of the lease to resume");
+    }
+    return parse_hold(hold, limits);
+}
+
 Result<HoldRequest> parse_hold(pb::AcquireRequest& request, const core::Limits& limits) {
     auto resume = resume_of(request);
     if (!resume) {
         return tl::unexpected(std::move(resume).error());
     }
-    const auto on_disconnect = on_disconnect_of(request);
+    const auto on_disconnect = disconnect_of(request);
     if (!on_disconnect) {
         return tl::unexpected(on_disconnect.error());
     }
-    const auto grace =
-        core::Limits::check_grace(request.grace_ms(), *on_disconnect == OnDisconnect::grace);
-    if (!grace) {
-        return tl::unexpected(grace.error());
-    }
     return parse_acquire(request, limits).map([&](core::AcquireRequest acquire) {
-        return HoldRequest{std::move(acquire), *std::move(resume), *on_disconnect, *grace};
+        return HoldRequest{std::move(acquire), *std::move(resume), *on_disconnect};
     });
 }
 

@@ -22,14 +22,17 @@ inline std::uint64_t ms(core::Milliseconds value) {
 core::Result<core::AcquireRequest> parse(pb::AcquireRequest& request, const core::Limits& limits);
 
 // What becomes of a lease whose stream breaks.
-enum class OnDisconnect { keep_ttl, grace, release_now };
+struct Disconnect {
+    bool release_now = false;
+    core::Milliseconds grace{0};  // for so long it is renewed
+};
 
 struct HoldRequest {
     core::AcquireRequest acquire;
     std::optional<core::Lease> resume;  // to take over; of `acquire`, ttl and max_hold count then
-    OnDisconnect on_disconnect = OnDisconnect::keep_ttl;
-    core::Milliseconds grace{0};
+    Disconnect on_disconnect;
 };
+core::Result<HoldRequest> parse_resume(const pb::Resume& request, const core::Limits& limits);
 core::Result<HoldRequest> parse_hold(pb::AcquireRequest& request, const core::Limits& limits);
 
 struct ListRequest {

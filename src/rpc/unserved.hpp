@@ -31,10 +31,6 @@ public:
     grpc::Status Convert(Context*, const v1::ConvertRequest*, v1::ConvertResponse*) override {
         return unserved("Convert");
     }
-    grpc::Status Session(Context*,
-                         grpc::ServerReaderWriter<v1::SessionEvent, v1::SessionRequest>*) override {
-        return unserved("Session");
-    }
     grpc::Status Watch(Context*,
                        const v1::WatchRequest*,
                        grpc::ServerWriter<v1::WatchEvent>*) override {

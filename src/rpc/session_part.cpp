@@ -1,0 +1,309 @@
+#include "rpc/session_part.hpp"
+
+#include "rpc/status.hpp"
+
+#include <string>
+#include <utility>
+
+namespace holdfast::rpc {
+namespace {
+
+// What leaves in one message, about: gRPC clients take up to 4 MiB by default.
+constexpr int kMaxBatch = 1000;
+
+}  // namespace
+
+v1::OperationResult failed(std::uint64_t id, const core::Error& error) {
+    v1::OperationResult result;
+    result.set_id(id);
+    fill(*result.mutable_error(), error);
+    return result;
+}
+
+core::Result<bool> SessionLink::begin(std::uint64_t id, std::size_t shard) {
+    const std::lock_guard lock{mutex_};
+    if (operations_.size() >= limits_.max_session_operations) {
+        return core::fail(core::Reason::quota,
+                          std::to_string(operations_.size()) +
+                              " operations of this session are under way, the most allowed "
+                              "(limits.max_session_operations); wait for results");
+    }
+    if (!operations_.emplace(id, shard).second) {
+        return core::invalid(
+            "id",
+            "id " + std::to_string(id) +
+                " is that of an operation which is still under way; choose another");
+    }
+    return true;
+}
+
+std::optional<std::size_t> SessionLink::shard_of(std::uint64_t id) const {
+    const std::lock_guard lock{mutex_};
+    const auto found = operations_.find(id);
+    return found == operations_.end() ? std::nullopt : std::optional{found->second};
+}
+
+void SessionLink::end(std::uint64_t id) {
+    const std::lock_guard lock{mutex_};
+    operations_.erase(id);
+}
+
+core::Result<bool> SessionLink::reserve_lease() {
+    const std::lock_guard lock{mutex_};
+    if (leases_ >= limits_.max_session_leases) {
+        return core::fail(core::Reason::quota,
+                          "this session has " + std::to_string(leases_) +
+                              " leases and acquires that wait, the most allowed "
+                              "(limits.max_session_leases)");
+    }
+    ++leases_;
+    return true;
+}
+
+void SessionLink::lease_over() {
+    const std::lock_guard lock{mutex_};
+    --leases_;
+}
+
+// One lease of a session. Its grant is told by the result of its operation, and so is its release if
+// this session asked for it; all else by events.
+class SessionPart::Held final : public StreamedLease {
+public:
+    Held(const std::shared_ptr<SessionPart>& part,
+         Disconnect on_disconnect,
+         std::uint64_t operation)
+        : StreamedLease(part->clock_, part->anchor_, on_disconnect),
+          part_(part),
+          operation_(operation) {}
+
+    using StreamedLease::grant;
+    bool releasing = false;
+    bool over = false;
+
+    // Adds the lease as it stands.
+    void show(v1::Pong& pong) {
+        if (!fill_lease(*pong.add_leases(), grant()->deadline())) {
+            pong.mutable_leases()->RemoveLast();
+        }
+    }
+
+private:
+    core::Instant anchor() const override {
+        const auto part = part_.lock();
+        return part ? part->anchor() : StreamedLease::anchor();
+    }
+
+    std::size_t emit(v1::LeaseEvent event, End end) override {
+        const auto part = part_.lock();
+        if (!part || over) {
+            return SessionCall::kNotSent;
+        }
+        if (event.has_granted()) {
+            part->finish(result_of(std::move(*event.mutable_granted()->mutable_lease())));
+        } else if (!(releasing && end == End::released)) {
+            part->tell(std::move(event));
+        }
+        if (end != End::none) {
+            over = true;
+            part->forget(*this);
+        }
+        return SessionCall::kNotSent;  // until it is flushed
+    }
+
+    v1::OperationResult result_of(v1::Lease lease) const {
+        v1::OperationResult result;
+        result.set_id(operation_);
+        *(known_before() ? result.mutable_resumed() : result.mutable_acquire()->mutable_lease()) =
+            std::move(lease);
+        return result;
+    }
+
+    const std::weak_ptr<SessionPart> part_;
+    const std::uint64_t operation_;
+};
+
+void SessionPart::acquire(core::LockManager& manager, std::uint64_t id, HoldRequest request) {
+    if (const auto room = link_->reserve_lease(); !room) {
+        finish(id, room.error());
+        return;
+    }
+    const auto held = std::make_shared<Held>(shared_from_this(), request.on_disconnect, id);
+    core::AcquireRequest& acquire = request.acquire;
+    auto done =
+        [self = shared_from_this(), &manager, id, held, resumed = request.resume.has_value()](
+            core::Result<core::Grant> grant) {
+            self->decided(manager, id, held, resumed, std::move(grant));
+        };
+    if (request.resume) {
+        manager.resume(*std::move(request.resume),
+                       acquire.ttl,
+                       acquire.max_hold,
+                       held,
+                       core::kNever,
+                       std::move(done));
+        return;
+    }
+    acquire.received_at = clock_.now();
+    acquire.listener = held;
+    // It may be decided before acquire() returns.
+    acquiring_[id] = 0;
+    const auto ticket = manager.acquire(std::move(acquire), std::move(done));
+    if (const auto found = acquiring_.find(id); found != acquiring_.end()) {
+        found->second = ticket;
+    }
+}
+
+void SessionPart::decided(core::LockManager& manager,
+                          std::uint64_t id,
+                          const std::shared_ptr<Held>& held,
+                          bool resumed,
+                          core::Result<core::Grant> grant) {
+    acquiring_.erase(id);
+    if (!grant) {
+        link_->lease_over();
+        finish(id, grant.error());
+        return;
+    }
+    held_[grant->lease.holder] = held;
+    granted_in_out_.push_back(held);
+    if (!held->granted(*grant, resumed)) {
+        held->over = true;
+        forget(*held);
+        held->give_up(manager);
+        finish(id,
+               {core::Reason::outcome_unknown,
+                "the grant came too late to be of use and is being undone; ask again"});
+    } else if (broke_after_) {
+        held->stream_broke(manager, *broke_after_);
+        forget(*held);
+    }
+}
+
+void SessionPart::release(core::LockManager& manager, std::uint64_t id, core::Lease lease) {
+    std::shared_ptr<Held> held;
+    if (const auto found = held_.find(lease.holder); found != held_.end()) {
+        held = found->second;
+        held->releasing = true;
+    }
+    manager.release(std::move(lease),
+                    core::kNever,
+                    [self = shared_from_this(), id, held](core::Result<core::Released> released) {
+                        if (!released) {
+                            if (held) {
+                                held->releasing = false;  // whatever becomes of it is told
+                            }
+                            self->finish(id, released.error());
+                            return;
+                        }
+                        v1::OperationResult result;
+                        result.set_id(id);
+                        fill(*result.mutable_release(), *released);
+                        self->finish(std::move(result));
+                    });
+}
+
+void SessionPart::renew(core::LockManager& manager,
+                        std::uint64_t id,
+                        core::Lease lease,
+                        core::Ttl ttl) {
+    manager.renew(std::move(lease),
+                  ttl,
+                  {anchor_, core::kNever},
+                  [self = shared_from_this(), id](core::Result<core::Grant> renewed) {
+                      v1::OperationResult result;
+                      result.set_id(id);
+                      if (!renewed) {
+                          self->finish(id, renewed.error());
+                      } else if (fill(*result.mutable_renew()->mutable_lease(),
+                                      *renewed,
+                                      self->anchor_,
+                                      self->clock_.now())) {
+                          self->finish(std::move(result));
+                      } else {
+                          self->finish(id,
+                                       {core::Reason::outcome_unknown,
+                                        "the renewal was confirmed too late to be of use"});
+                      }
+                  });
+}
+
+void SessionPart::cancel(core::LockManager& manager, std::uint64_t id, std::uint64_t which) {
+    const auto found = acquiring_.find(which);
+    const bool waits = found != acquiring_.end();
+    if (waits) {
+        manager.cancel_acquire(found->second);
+        acquiring_.erase(found);
+        link_->lease_over();
+        finish(which, {core::Reason::cancelled, "cancelled by an operation of the session"});
+    }
+    v1::OperationResult result;
+    result.set_id(id);
+    result.set_cancelled(waits);
+    finish(std::move(result));
+}
+
+void SessionPart::ping(core::Instant anchor, v1::Pong& pong) {
+    flush();
+    anchor_ = anchor;
+    for (const auto& [key, held] : held_) {
+        held->show(pong);
+    }
+}
+
+void SessionPart::stream_broke(core::LockManager& manager, std::size_t begun) {
+    flush();  // to nobody; what it tells of was not sent
+    broke_after_ = begun;
+    for (const auto& [id, ticket] : std::exchange(acquiring_, {})) {
+        manager.cancel_acquire(ticket);
+    }
+    for (const auto& [key, held] : std::exchange(held_, {})) {
+        held->over = true;
+        held->stream_broke(manager, begun);
+    }
+}
+
+void SessionPart::finish(v1::OperationResult result) {
+    link_->end(result.id());
+    *out_.add_results() = std::move(result);
+    flush_soon();
+}
+
+void SessionPart::finish(std::uint64_t id, const core::Error& error) {
+    finish(failed(id, error));
+}
+
+void SessionPart::tell(v1::LeaseEvent event) {
+    *out_.add_events() = std::move(event);
+    flush_soon();
+}
+
+void SessionPart::flush_soon() {
+    if (out_.results_size() + out_.events_size() >= kMaxBatch) {
+        flush();
+    } else if (!std::exchange(flush_comes_, true)) {
+        shards_.post_to(shard_, [self = shared_from_this()](core::LockManager&) {
+            self->flush_comes_ = false;
+            self->flush();
+        });
+    }
+}
+
+void SessionPart::flush() {
+    if (out_.results_size() + out_.events_size() == 0) {
+        return;
+    }
+    const std::size_t number = link_->send(std::exchange(out_, {}));
+    for (const auto& held : std::exchange(granted_in_out_, {})) {
+        held->told_in(number);
+    }
+}
+
+void SessionPart::forget(const Held& held) {
+    const auto found = held_.find(held.grant()->lease.holder);
+    if (found != held_.end() && found->second.get() == &held) {
+        held_.erase(found);
+    }
+    link_->lease_over();
+}
+
+}  // namespace holdfast::rpc

@@ -1,0 +1,291 @@
+// Session: many leases on one stream.
+
+#include "fixture.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <set>
+
+namespace holdfast::e2e {
+namespace {
+
+class SessionStream {
+public:
+    explicit SessionStream(Client& client) {
+        context_.set_deadline(std::chrono::system_clock::now() + 60s);
+        stream_ = client.stub().Session(&context_);
+    }
+    ~SessionStream() {
+        if (!over_) {
+            context_.TryCancel();
+            finish();
+        }
+    }
+
+    pb::Operation& add() {
+        pb::Operation& operation = *message_.add_operations();
+        operation.set_id(++last_id_);
+        return operation;
+    }
+    std::uint64_t acquire(const pb::AcquireRequest& request) {
+        *add().mutable_acquire() = request;
+        return last_id_;
+    }
+    std::uint64_t release(const std::string& lease_id) {
+        add().mutable_release()->set_lease_id(lease_id);
+        return last_id_;
+    }
+    pb::SessionRequest& message() { return message_; }
+    bool send() {
+        const bool sent = stream_->Write(message_);
+        message_.Clear();
+        return sent;
+    }
+
+    // Reads until there is a result of this operation.
+    pb::OperationResult result(std::uint64_t id) {
+        EXPECT_TRUE(read_until([&] { return results.contains(id); })) << "operation " << id;
+        return results[id];
+    }
+    template <class Condition>
+    bool read_until(Condition condition) {
+        while (!condition()) {
+            pb::SessionEvent event;
+            if (!stream_->Read(&event)) {
+                return false;
+            }
+            ++messages;
+            for (const auto& result : event.results()) {
+                results[result.id()] = result;
+            }
+            for (const auto& lease_event : event.events()) {
+                events.push_back(lease_event);
+            }
+            if (event.has_pong()) {
+                pong = event.pong();
+            }
+        }
+        return true;
+    }
+    // Reads until an event of this kind comes.
+    bool event(pb::LeaseEvent::EventCase kind) {
+        return read_until([&] {
+            for (const auto& one : events) {
+                if (one.event_case() == kind) {
+                    last = one;
+                    return true;
+                }
+            }
+            return false;
+        });
+    }
+    Answer finish() {
+        over_ = true;
+        pb::SessionEvent rest;
+        while (stream_->Read(&rest)) {
+        }
+        return answer_of(stream_->Finish());
+    }
+
+    std::map<std::uint64_t, pb::OperationResult> results;
+    std::vector<pb::LeaseEvent> events;
+    pb::LeaseEvent last;
+    pb::Pong pong;
+    std::size_t messages = 0;
+
+private:
+    grpc::ClientContext context_;
+    std::unique_ptr<grpc::ClientReaderWriter<pb::SessionRequest, pb::SessionEvent>> stream_;
+    pb::SessionRequest message_;
+    std::uint64_t last_id_ = 0;
+    bool over_ = false;
+};
+
+// The reason of an operation's error.
+std::string reason(const pb::OperationResult& result) {
+    if (!result.has_error()) {
+        return "no error";
+    }
+    google::rpc::ErrorInfo info;
+    result.error().details(0).UnpackTo(&info);
+    return info.reason();
+}
+
+class SessionTest : public testing::Test {
+protected:
+    static std::string name(int i) { return "lock " + std::to_string(i); }
+
+    test::RedisProcess redis_;
+    Daemon daemon_{{"--store", redis_.url()}, {{"HOLDFAST_SERVER_SHARDS", "2"}}};
+    Client client_{daemon_.address()};
+    Client other_{daemon_.address()};
+};
+
+TEST_F(SessionTest, ABatchIsTakenRenewedAndReleased) {
+    constexpr int kLocks = 500;
+    SessionStream session{client_};
+    for (int i = 0; i < kLocks; ++i) {
+        session.acquire(Client::request(name(i), 1s));
+    }
+    ASSERT_TRUE(session.send());
+    ASSERT_TRUE(session.read_until([&] { return session.results.size() == kLocks; }));
+    EXPECT_LT(session.messages, kLocks / 2U) << "results leave in batches";
+    std::set<std::string> ids;
+    for (const auto& [id, result] : session.results) {
+        ASSERT_TRUE(result.has_acquire()) << result.ShortDebugString();
+        EXPECT_EQ(result.acquire().lease().name(), name(static_cast<int>(id) - 1));
+        ids.insert(result.acquire().lease().lease_id());
+    }
+    EXPECT_EQ(ids.size(), static_cast<std::size_t>(kLocks));
+    // Beyond the ttl: the daemon renews, and says so.
+    std::map<std::string, int> renewed;
+    ASSERT_TRUE(session.read_until([&] {
+        for (const auto& event : session.events) {
+            EXPECT_TRUE(event.has_renewed()) << event.ShortDebugString();
+            ++renewed[event.lease_id()];
+        }
+        session.events.clear();
+        return std::count_if(renewed.begin(), renewed.end(), [](const auto& one) {
+                   return one.second >= 4;
+               }) == kLocks;
+    }));
+    session.message().mutable_ping()->set_id(7);
+    ASSERT_TRUE(session.send());
+    ASSERT_TRUE(session.read_until([&] { return session.pong.id() == 7; }));
+    EXPECT_EQ(session.pong.leases_size(), kLocks);
+    for (const auto& lease : session.pong.leases()) {
+        EXPECT_EQ(lease.anchor(), session.pong.anchor());
+        EXPECT_LE(lease.elapsed_ms(), 500U);
+        EXPECT_LE(lease.safe_for_ms(), 1000U);
+    }
+    session.results.clear();
+    for (const auto& id : ids) {
+        session.release(id);
+    }
+    ASSERT_TRUE(session.send());
+    ASSERT_TRUE(session.read_until([&] { return session.results.size() == kLocks; }));
+    for (const auto& [id, result] : session.results) {
+        EXPECT_EQ(result.release().verdict(), pb::VERDICT_HELD_THROUGHOUT);
+    }
+    for (const auto& event : session.events) {
+        EXPECT_TRUE(event.has_renewed()) << "its own releases are told by their results alone";
+    }
+    EXPECT_EQ(daemon_.sample("holdfast_leases"), 0);
+}
+
+TEST_F(SessionTest, AWaitingAcquireIsGrantedOrCancelled) {
+    ASSERT_TRUE(other_.acquire("a").ok());
+    SessionStream session{client_};
+    const auto first = session.acquire(Client::request("a", 5s, 30s));
+    const auto second = session.acquire(Client::request("a", 5s, 30s));
+    const auto third = session.acquire(Client::request("a"));
+    ASSERT_TRUE(session.send());
+    EXPECT_EQ(reason(session.result(third)), "LOCK_HELD");
+    session.add().mutable_cancel()->set_operation_id(first);
+    session.add().mutable_cancel()->set_operation_id(12345);
+    ASSERT_TRUE(session.send());
+    EXPECT_TRUE(session.result(4).cancelled());
+    EXPECT_FALSE(session.result(5).cancelled());
+    EXPECT_EQ(reason(session.result(first)), "CANCELLED");
+    other_.release(other_.lease.lease_id());
+    EXPECT_TRUE(session.result(second).has_acquire());
+}
+
+TEST_F(SessionTest, ABrokenSessionLeavesWhatOnDisconnectSays) {
+    ASSERT_TRUE(other_.acquire("waited for", 30s).ok());
+    const std::string held_by_other = other_.lease.lease_id();
+    {
+        SessionStream session{client_};
+        auto now = Client::request("now", 30s);
+        now.set_on_disconnect(pb::ON_DISCONNECT_RELEASE_NOW);
+        auto keep = Client::request("keep", 30s);
+        session.acquire(now);
+        session.acquire(keep);
+        session.acquire(Client::request("waited for", 30s, 60s));
+        ASSERT_TRUE(session.send());
+        ASSERT_TRUE(session.result(1).has_acquire());
+        ASSERT_TRUE(session.result(2).has_acquire());
+        ASSERT_TRUE(eventually([&] { return daemon_.sample("holdfast_acquires_pending") == 1; }));
+    }
+    EXPECT_TRUE(other_.acquire("now", 1s, 5s).ok());
+    EXPECT_FALSE(other_.acquire("keep").ok());
+    EXPECT_TRUE(eventually([&] { return daemon_.sample("holdfast_acquires_pending") == 0; }));
+    other_.release(held_by_other);
+    EXPECT_TRUE(other_.acquire("waited for", 1s).ok());
+}
+
+TEST_F(SessionTest, AnotherDaemonTakesTheLeasesOver) {
+    Daemon second{{"--store", redis_.url()}};
+    Client there{second.address()};
+    SessionStream session{client_};
+    for (int i = 0; i < 10; ++i) {
+        session.acquire(Client::request(name(i), 2s));
+    }
+    ASSERT_TRUE(session.send());
+    ASSERT_TRUE(session.read_until([&] { return session.results.size() == 10; }));
+    daemon_.process().signal(SIGTERM);
+    ASSERT_TRUE(session.event(pb::LeaseEvent::kMoving));
+    EXPECT_EQ(session.finish().reason, "DRAINING");
+    SessionStream resumed{there};
+    for (const auto& [id, result] : session.results) {
+        resumed.add().mutable_resume()->set_lease_id(result.acquire().lease().lease_id());
+    }
+    ASSERT_TRUE(resumed.send());
+    ASSERT_TRUE(resumed.read_until([&] { return resumed.results.size() == 10; }));
+    for (const auto& [id, result] : resumed.results) {
+        ASSERT_TRUE(result.has_resumed()) << result.ShortDebugString();
+        EXPECT_EQ(result.resumed().lease_id(), session.results[id].acquire().lease().lease_id());
+        EXPECT_EQ(result.resumed().fencing_token(),
+                  session.results[id].acquire().lease().fencing_token());
+    }
+    ASSERT_TRUE(there.release(resumed.results[1].resumed().lease_id()).ok());
+    ASSERT_TRUE(resumed.event(pb::LeaseEvent::kReleased)) << "by a call of its own";
+    EXPECT_EQ(resumed.last.lease_id(), resumed.results[1].resumed().lease_id());
+}
+
+TEST_F(SessionTest, AWrongOperationFailsAlone) {
+    ASSERT_TRUE(other_.acquire("a").ok());
+    SessionStream session{client_};
+    session.acquire(Client::request(""));
+    session.release("nonsense");
+    session.add();
+    session.acquire(Client::request("b"));
+    const auto waiting = session.acquire(Client::request("a", 1s, 20s));
+    session.add().set_id(waiting);
+    session.message().mutable_operations(5)->mutable_acquire()->set_name("c");
+    ASSERT_TRUE(session.send());
+    EXPECT_EQ(reason(session.result(1)), "INVALID_ARGUMENT");
+    EXPECT_EQ(reason(session.result(2)), "INVALID_ARGUMENT");
+    EXPECT_EQ(reason(session.result(3)), "INVALID_ARGUMENT");
+    EXPECT_TRUE(session.result(4).has_acquire());
+    EXPECT_EQ(reason(session.result(waiting)), "INVALID_ARGUMENT") << "its id is in use";
+    for (int i = 0; i < 1001; ++i) {
+        session.acquire(Client::request("many"));
+    }
+    session.send();
+    EXPECT_EQ(session.finish().field, "operations");
+}
+
+TEST(SessionCaps, AreToldByName) {
+    Daemon daemon{{}, {{"HOLDFAST_LIMITS_MAX_SESSION_LEASES", "2"}}};
+    Client client{daemon.address()};
+    SessionStream session{client};
+    for (const char* lock : {"a", "b", "c"}) {
+        session.acquire(Client::request(lock));
+        ASSERT_TRUE(session.send());
+        session.result(session.results.size() + 1);
+    }
+    EXPECT_TRUE(session.results[2].has_acquire());
+    EXPECT_EQ(reason(session.results[3]), "QUOTA");
+    EXPECT_NE(session.results[3].error().message().find("limits.max_session_leases"),
+              std::string::npos);
+    session.release(session.results[1].acquire().lease().lease_id());
+    ASSERT_TRUE(session.send());
+    session.result(4);
+    const auto again = session.acquire(Client::request("c"));
+    ASSERT_TRUE(session.send());
+    EXPECT_TRUE(session.result(again).has_acquire()) << "there is room again";
+}
+
+}  // namespace
+}  // namespace holdfast::e2e
