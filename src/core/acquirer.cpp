@@ -258,6 +258,9 @@ Error Acquirer::refusal(const Attempt& attempt) const {
         return {Reason::store_unavailable, "the store did not answer: " + contest.failure->message};
     }
     const Milliseconds left = remaining(clock_.now(), contest.held_until);
+    if (contest.recovering) {
+        return recovering(left);
+    }
     const std::size_t queue = contest.waiters.size() + contest.waiting_elsewhere;
     Error error{Reason::lock_held,
                 contest.holder.token.value == 0

@@ -43,6 +43,7 @@ void Acquirer::ask(Contest& contest) {
     contest.freed_meanwhile = false;
     contest.failure.reset();
     contest.held_until = clock_.now();
+    contest.recovering = false;
     const std::vector<Attempt*> batch = contest.next_batch(kMaxBatch);
     contest.under_way = batch.size();
     contest.if_granted = contest.heads_after(batch);
@@ -60,6 +61,7 @@ void Acquirer::ask(Contest& contest) {
             send(*attempt, want);
             continue;
         }
+        want.follows = contest.if_refused.has_value() && !mine;
         attempt->leaves_ticket = mine.has_value();
         want.if_refused = std::exchange(mine, std::nullopt);  // the first tells, the others follow
         want.if_granted = contest.if_granted[attempt->place_in_batch];
@@ -148,6 +150,7 @@ void Acquirer::on_busy(Attempt& attempt, Busy busy) {
     Contest& contest = *attempt.contest;
     const Instant now = clock_.now();
     contest.holder = std::move(busy.holder);
+    contest.recovering = busy.recovering;
     contest.waiting_elsewhere = busy.waiting_elsewhere;
     contest.held_until = now + contest.holder.expires_in;
     if (!attempt.done || attempt.tries_once() || attempt.end_at <= now) {

@@ -66,6 +66,7 @@ struct Acquirer::Contest {
     Queue triers;      // those who do not wait; here only until the next answer
     Queue unresolved;  // of both, those whose last answer was lost, and retries
     std::size_t under_way = 0;
+    bool recovering = false;  // the last answer: nothing is granted yet, by anybody
     bool freed_meanwhile = false;
     bool has_ticket = false;                           // the store may have a ticket of ours
     std::optional<QueueHead> stated;                   // the one it has, as far as is known

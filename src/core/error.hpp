@@ -22,6 +22,7 @@ enum class Reason {
     mode_conflict,      // the name is in use in another mode, or by a key that is no lock
     store_unavailable,  // nothing was done
     outcome_unknown,    // the reply was lost and could not be resolved in time; treat as not held
+    recovering,         // new grants wait after the store lost its memory; retry_after
     quota,              // more than one client may have; the message names the limit
     queue_full,         // a cap on waiters or calls is reached
     draining,           // this daemon is going away; try another
@@ -44,6 +45,16 @@ using Failed = tl::unexpected<Error>;
 // Shorthands: return fail(Reason::draining, "...").
 inline Failed fail(Reason reason, std::string message) {
     return Failed{Error{reason, std::move(message)}};
+}
+
+inline Error recovering(std::chrono::milliseconds left) {
+    return {
+        Reason::recovering,
+        "the store has lost its memory; nothing is granted before every lease that could exist has "
+        "ended",
+        {},
+        {{"remaining_ms", std::to_string(left.count())}},
+        left};
 }
 
 inline Failed invalid(std::string field, std::string message) {

@@ -144,6 +144,7 @@ Instant LockManager::give_up_at(Instant call_deadline) const {
 
 void LockManager::release(Lease lease, Instant call_deadline, Done<Released> done) {
     // The holder has stopped before it sent this, so nothing is promised any more.
+    const bool held = watchdog_.holds(lease);
     watchdog_.stop_renewing(lease);
     const auto offer = acquirer_.offer(lease.name);  // to hand the lock on to, in the same step
     StoreRetry<ReleaseAnswer>::run(
@@ -159,8 +160,8 @@ void LockManager::release(Lease lease, Instant call_deadline, Done<Released> don
             }
             store_.release(lease, next, options_.command_timeout, std::move(answered));
         },
-        [this, lease, offer, done = std::move(done)](Result<ReleaseAnswer> answer,
-                                                     Instant) mutable {
+        [this, lease, held, offer, done = std::move(done)](Result<ReleaseAnswer> answer,
+                                                           Instant) mutable {
             if (!answer && answer.error().reason == Reason::outcome_unknown) {
                 reaper_.take({lease.name,
                               lease.holder,
@@ -170,8 +171,8 @@ void LockManager::release(Lease lease, Instant call_deadline, Done<Released> don
                               clock_.now()});
             }
             // First the one who released: what comes next may take a while.
-            Result<Released> verdict =
-                answer.and_then([&](const ReleaseAnswer& known) { return released(lease, known); });
+            Result<Released> verdict = answer.and_then(
+                [&](const ReleaseAnswer& known) { return released(lease, held, known); });
             if (verdict) {
                 watchdog_.ended(lease.holder, *verdict);
             } else if (verdict.error().reason == Reason::not_found) {
@@ -197,8 +198,14 @@ StoreResult<AcquireAnswer> LockManager::handed(const Result<ReleaseAnswer>& answ
                    answer ? "the release came too late to hand on" : answer.error().message});
 }
 
-Result<Released> LockManager::released(const Lease& lease, const ReleaseAnswer& answer) {
-    if (const auto* ended = std::get_if<Released>(&answer.ended)) {
+// `held`: the lease's time had certainly not run out. A store that does not know so has lost its memory;
+// but it has granted the lock to nobody since, or it would say that.
+Result<Released> LockManager::released(const Lease& lease, bool held, const ReleaseAnswer& answer) {
+    const auto* ended = std::get_if<Released>(&answer.ended);
+    if (held && (ended == nullptr || ended->verdict == Verdict::already_expired)) {
+        return Released{Verdict::held_throughout, {}};
+    }
+    if (ended != nullptr) {
         return *ended;
     }
     return fail(Reason::not_found,
@@ -207,7 +214,8 @@ Result<Released> LockManager::released(const Lease& lease, const ReleaseAnswer& 
 }
 
 void LockManager::renew(Lease lease, Ttl ttl, CallTimes times, Done<Grant> done) {
-    const RenewCommand command{std::move(lease), ttl};
+    const bool held = watchdog_.holds(lease);
+    const RenewCommand command{std::move(lease), ttl, held};
     StoreRetry<std::vector<RenewAnswer>>::run(
         clock_,
         timers_,
@@ -234,6 +242,9 @@ void LockManager::renew(Lease lease, Ttl ttl, CallTimes times, Done<Grant> done)
 Result<Grant> LockManager::confirmed(const RenewCommand& command,
                                      const RenewAnswer& answer,
                                      Instant sent_at) {
+    if (answer.recovering) {
+        return tl::unexpected(recovering(options_.command_timeout));
+    }
     if (!answer.renewed) {
         watchdog_.lost(
             command.lease.holder, LossCause::taken, "the store says that the lease is gone");

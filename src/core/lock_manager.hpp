@@ -91,7 +91,7 @@ public:
 private:
     Instant give_up_at(Instant call_deadline) const;
     static StoreResult<AcquireAnswer> handed(const Result<ReleaseAnswer>& answer);
-    Result<Released> released(const Lease& lease, const ReleaseAnswer& answer);
+    static Result<Released> released(const Lease& lease, bool held, const ReleaseAnswer& answer);
     Result<Grant> confirmed(const RenewCommand& command,
                             const RenewAnswer& answer,
                             Instant sent_at);

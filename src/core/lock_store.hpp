@@ -73,6 +73,7 @@ struct Want {
     std::string_view owner;
     std::string_view metadata;
     std::optional<QueueHead> if_refused;  // empty: whatever ticket there is stays
+    bool follows = false;  // others of this daemon are asked for right before, and come first
     std::optional<QueueHead> if_granted;  // empty: nobody waits here any more
     bool only_again =
         false;  // a lease that `holder` has already, or NotHeld; tickets are left alone
@@ -97,6 +98,7 @@ struct Granted {
 struct Busy {
     HolderSummary holder;
     std::size_t waiting_elsewhere = 0;  // at other daemons
+    bool recovering = false;            // nobody is granted anything before `holder.expires_in`
 };
 struct Closed {};  // the holder id was released, or the call cancelled, before: never granted again
 struct Deadlocked {};  // an upgrade while another holder waits for one
@@ -118,10 +120,12 @@ struct ReleaseAnswer {
 struct RenewCommand {
     Lease lease;
     Ttl ttl;
+    bool held = false;  // its deadline has certainly not passed: it is put back if it was forgotten
 };
 struct RenewAnswer {
     bool renewed = false;
-    FencingToken newest;  // the lock's newest token, 0 if the store has no trace of the lock
+    FencingToken newest;      // the lock's newest token, 0 if the store has no trace of the lock
+    bool recovering = false;  // the store has lost its memory, and may know better later
 };
 
 struct HolderState {
@@ -144,6 +148,9 @@ struct LockPage {
     std::string next;  // where to go on; empty at the end
 };
 
+// A store that has lost its memory (an empty one, an earlier state) says so: nothing is executed, and
+// until every lease that could exist has ended, nothing is granted. Leases that are certainly held are
+// put back by renew() meanwhile.
 class LockStore {
 public:
     virtual ~LockStore() = default;

@@ -128,6 +128,11 @@ void Watchdog::lost(HolderId holder, LossCause cause, std::string_view why) {
     }
 }
 
+bool Watchdog::holds(const Lease& lease) {
+    const HeldLease* held = table_.find(lease);
+    return held != nullptr && clock_.now() < held->deadline;
+}
+
 void Watchdog::extend(HeldLease& held, Ttl ttl, Instant sent_at) {
     held.ttl = ttl;
     held.deadline = std::max(held.deadline, sent_at + ttl.value);
@@ -194,7 +199,7 @@ void Watchdog::expire(HeldLease& held) {
 void Watchdog::add_to(Chunk& chunk, HeldLease& held, Instant now) {
     const auto left = remaining(now, held.watch_until);
     const Ttl ttl{std::min(held.ttl.value, std::max(left, Milliseconds{1}))};
-    chunk.commands.push_back({held.lease, ttl});
+    chunk.commands.push_back({held.lease, ttl, true});
     // A try may take a sixth of the ttl, so that there is time for others before the deadline.
     chunk.timeout = std::min(chunk.timeout, std::max(held.ttl.value / 6, Milliseconds{20}));
     held.renewing = true;
@@ -222,9 +227,9 @@ void Watchdog::on_answers(const std::vector<RenewCommand>& commands,
             continue;
         }
         held->renewing = false;
-        if (!answers) {
+        if (!answers || (*answers)[i].recovering) {
             ++counters_.unanswered;
-            fail(*held, answers.error().message);
+            fail(*held, answers ? "the store has lost its memory" : answers.error().message);
         } else if ((*answers)[i].renewed) {
             ++counters_.confirmed;
             confirm(*held, commands[i].ttl, sent_at);

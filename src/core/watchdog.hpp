@@ -77,6 +77,8 @@ public:
     // It is lost, for a reason that the store knows.
     void lost(HolderId holder, LossCause cause, std::string_view why);
 
+    // True if the lease is surely held: its deadline, as known here, has not passed.
+    bool holds(const Lease& lease);
     std::size_t held() const { return table_.size(); }
 
     struct Counters {

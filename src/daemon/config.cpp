@@ -212,6 +212,7 @@ std::variant<Flags, Exit> parse_flags(std::vector<std::string> arguments,
                          "holdfastd " + std::string{kVersion} + " (" + std::string{kCommit} + ")");
     app.footer(footer(table));
     bool fail_fast = false;
+    bool assume_new_store = false;
     std::map<std::string, CLI::Option*> options;
     app.add_option("--config", flags.config, "read settings from this TOML file");
     options["listen.grpc"] = app.add_option(
@@ -227,6 +228,9 @@ std::variant<Flags, Exit> parse_flags(std::vector<std::string> arguments,
     }
     options["listen.grpc"]->allow_extra_args(false);
     app.add_flag("--fail-fast", fail_fast, "store.fail_fast");
+    app.add_flag("--assume-new-store",
+                 assume_new_store,
+                 "store.assume_new: an empty Redis is new, and has not lost its locks");
     app.add_flag("--check-config", flags.check, "check the settings and exit");
     app.add_flag("--print-config", flags.print, "print the settings in force as a file, and exit");
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
@@ -241,6 +245,9 @@ std::variant<Flags, Exit> parse_flags(std::vector<std::string> arguments,
     std::erase_if(flags.settings, [&](const auto& entry) { return entry.second.empty(); });
     if (fail_fast) {
         flags.settings["store.fail_fast"] = {"true"};
+    }
+    if (assume_new_store) {
+        flags.settings["store.assume_new"] = {"true"};
     }
     return flags;
 }

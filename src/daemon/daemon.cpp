@@ -84,11 +84,18 @@ struct Daemon::Parts {
           const redis::Settings& where,
           Logger logger,
           const core::Clock& clock,
-          std::function<void(const std::string&)> report)
+          StoreProbe::Report report)
         : shard(std::make_unique<core::Shard>(clock)),
-          pool(shard->context(), where, [this](bool) { probe.probe(); }),
+          pool(shard->context(), where, [this](const auto* server) { on_link(server); }),
           station(new_station(ids)),
-          store(pool, clock, {settings.store.prefix, settings.store.retention, station}),
+          store(pool,
+                clock,
+                {settings.store.prefix,
+                 settings.store.retention,
+                 {settings.limits.max_ttl,
+                  settings.store.assume_new,
+                  settings.store.safety == "async"},
+                 station}),
           inbox(std::make_shared<redis::Subscriber>(
               shard->context(),
               where,
@@ -97,8 +104,20 @@ struct Daemon::Parts {
               [] {})),
           observer(std::move(logger), clock),
           manager(clock, shard->timers(), store, ids, observer, manager_options(settings)),
-          probe(pool, clock, shard->timers(), settings.store.command_timeout, std::move(report)) {
+          probe(pool,
+                store.canary(),
+                clock,
+                shard->timers(),
+                settings.store.command_timeout,
+                std::move(report)) {
         inbox->subscribe(store::RedisLockStore::channel_of(station));
+    }
+
+    void on_link(const redis::ServerInfo* server) {
+        if (server != nullptr) {
+            store.canary().connected_to(*server);
+        }
+        probe.probe();
     }
 
     // What another daemon's command did for us.
@@ -139,13 +158,13 @@ Daemon::Daemon(const Settings& settings, const redis::Settings& where, Logger lo
     store.seed = std::random_device{}();
 
     const std::size_t count = by_machine(settings.server.shards);
-    readiness_ = std::make_unique<Readiness>(
-        count, [this](const std::string& trouble) { on_readiness(trouble); });
+    readiness_ =
+        std::make_unique<Readiness>(count, [this](const Condition& now) { on_readiness(now); });
     std::vector<std::unique_ptr<core::Shard>> shards;
     for (std::size_t i = 0; i < count; ++i) {
-        parts_.push_back(std::make_unique<Parts>(
-            settings_, store, logger_, clock_, [this, i](const std::string& trouble) {
-                readiness_->report(i, trouble);
+        parts_.push_back(
+            std::make_unique<Parts>(settings_, store, logger_, clock_, [this, i](Condition found) {
+                readiness_->report(i, std::move(found));
             }));
         shards.push_back(std::move(parts_.back()->shard));
     }
@@ -230,12 +249,12 @@ std::vector<std::optional<ShardReport>> Daemon::survey() {
     return answers->reports;
 }
 
-void Daemon::on_readiness(const std::string& trouble) {
-    server_->set_serving(trouble.empty());
-    if (trouble.empty()) {
+void Daemon::on_readiness(const Condition& now) {
+    server_->set_serving(now.serves());
+    if (now.level == Condition::Level::ready) {
         logger_->info("ready: the store answers");
     } else {
-        logger_->warn("not ready: {}", trouble);
+        logger_->warn("not ready: {}", now.why);
     }
 }
 

@@ -46,7 +46,7 @@ public:
 private:
     struct Parts;  // of one shard
 
-    void on_readiness(const std::string& trouble);
+    void on_readiness(const Condition& now);
     std::vector<std::optional<ShardReport>> survey();
 
     Settings settings_;

@@ -68,18 +68,23 @@ int run(const daemon::Settings& settings) {
     if (used.store.url.empty()) {
         embedded.emplace();
         used.store.url = embedded->url();
+        used.store.assume_new = true;
     }
     const redis::Settings store = daemon::store_settings(used);
     const auto logger = daemon::make_logger(used.log.level, used.log.format);
     daemon::Daemon holdfastd{used, store, logger};
     holdfastd.start();
-    if (!holdfastd.readiness().wait_ready(used.store.connect_timeout * 2)) {
-        const std::string trouble = holdfastd.readiness().trouble();
+    using Level = daemon::Condition::Level;
+    const daemon::Condition found = holdfastd.readiness().wait(used.store.connect_timeout * 2);
+    if (found.level == Level::misconfigured) {
+        return exit_with(ExitCode::usage, found.why);
+    }
+    if (found.level == Level::down) {
         if (used.store.fail_fast) {
             return exit_with(ExitCode::store_unreachable,
-                             "cannot reach the store at " + store.address() + ": " + trouble);
+                             "cannot reach the store at " + store.address() + ": " + found.why);
         }
-        logger->warn("waiting for the store at {}: {}", store.address(), trouble);
+        logger->warn("waiting for the store at {}: {}", store.address(), found.why);
     }
     greet(holdfastd,
           embedded ? "embedded, gone when this daemon ends; not for production" : store.address());

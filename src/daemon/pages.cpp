@@ -128,9 +128,10 @@ admin::Page alive(const Survey& survey) {
 }
 
 admin::Page ready(const Readiness& readiness) {
-    const std::string trouble = readiness.trouble();
-    return trouble.empty() ? admin::Page{200, "ready\n"}
-                           : admin::Page{kUnavailable, "not ready: " + trouble + "\n"};
+    const Condition now = readiness.now();
+    return now.level == Condition::Level::ready
+               ? admin::Page{200, "ready\n"}
+               : admin::Page{kUnavailable, "not ready: " + now.why + "\n"};
 }
 
 void scrape(const Readiness& readiness, const Survey& survey, admin::Scrape& scrape) {
@@ -148,7 +149,7 @@ void scrape(const Readiness& readiness, const Survey& survey, admin::Scrape& scr
                  1,
                  {{"version", std::string{kVersion}}, {"commit", std::string{kCommit}}});
     scrape.gauge(
-        "holdfast_ready", "1 if calls are served, else 0", readiness.trouble().empty() ? 1 : 0);
+        "holdfast_ready", "1 if calls are served, else 0", readiness.now().serves() ? 1 : 0);
     scrape.gauge("holdfast_shards_silent",
                  "shards whose thread does not answer; their figures are missing here",
                  silent);

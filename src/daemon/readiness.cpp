@@ -4,14 +4,16 @@
 
 namespace holdfast::daemon {
 
+using Level = Condition::Level;
+
 Readiness::Readiness(std::size_t shards, Listener listener)
     : listener_(std::move(listener)),
-      troubles_(shards, "the store has not answered yet"),
-      trouble_(find_trouble()) {}
+      found_(shards, {Level::down, "the store has not answered yet"}),
+      now_(worst()) {}
 
-void Readiness::report(std::size_t shard, std::string trouble) {
+void Readiness::report(std::size_t shard, Condition found) {
     const std::lock_guard lock{mutex_};
-    troubles_[shard] = std::move(trouble);
+    found_[shard] = std::move(found);
     update();
 }
 
@@ -22,35 +24,37 @@ void Readiness::drain() {
 }
 
 void Readiness::update() {
-    std::string now = find_trouble();
-    if (now == trouble_) {
+    Condition now = worst();
+    if (now == now_) {
         return;
     }
-    trouble_ = std::move(now);
-    listener_(trouble_);
+    now_ = std::move(now);
+    listener_(now_);
     changed_.notify_all();
 }
 
-std::string Readiness::find_trouble() const {
+Condition Readiness::worst() const {
     if (draining_) {
-        return "draining";
+        return {Level::down, "draining"};
     }
-    for (const std::string& trouble : troubles_) {
-        if (!trouble.empty()) {
-            return "store: " + trouble;
+    Condition worst;
+    for (const Condition& one : found_) {
+        if (one.level > worst.level) {
+            worst = {one.level, "store: " + one.why};
         }
     }
-    return {};
+    return worst;
 }
 
-bool Readiness::wait_ready(std::chrono::milliseconds most) {
+Condition Readiness::wait(std::chrono::milliseconds most) {
     std::unique_lock lock{mutex_};
-    return changed_.wait_for(lock, most, [this] { return trouble_.empty(); });
+    changed_.wait_for(lock, most, [this] { return now_.level != Level::down; });
+    return now_;
 }
 
-std::string Readiness::trouble() const {
+Condition Readiness::now() const {
     const std::lock_guard lock{mutex_};
-    return trouble_;
+    return now_;
 }
 
 }  // namespace holdfast::daemon

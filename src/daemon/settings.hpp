@@ -32,6 +32,8 @@ struct Settings {
         std::size_t max_in_flight = 10'000;
         Milliseconds retention = std::chrono::hours{24};
         bool fail_fast = false;
+        bool assume_new = false;
+        std::string safety = "safe";
     } store;
 
     core::Limits limits;

@@ -135,6 +135,16 @@ std::vector<Setting> store_settings() {
             "store.fail_fast",
             [](S & s) -> auto& { return s.store.fail_fast; },
             "exit with code 3 if Redis cannot be reached at start, instead of waiting for it"),
+        boolean(
+            "store.assume_new",
+            [](S & s) -> auto& { return s.store.assume_new; },
+            "at start, an empty Redis is new: it is not one that has lost its locks"),
+        one_of(
+            "store.safety",
+            [](S & s) -> auto& { return s.store.safety; },
+            {"safe", "async"},
+            "when Redis has lost its memory: safe, new grants wait limits.max_ttl; async, they go "
+            "on"),
     };
 }
 

@@ -1,10 +1,12 @@
 #pragma once
 
-// Asks the store once a second whether it answers, so that readiness follows what matters: a Redis
-// that hangs keeps its connections. One per shard, on its thread.
+// Looks once a second whether the store answers and still has its memory, so that readiness follows what
+// matters: a Redis that hangs keeps its connections. One per shard, on its thread.
 
 #include "core/timers.hpp"
+#include "daemon/readiness.hpp"
 #include "redis/pool.hpp"
+#include "store/canary.hpp"
 
 #include <functional>
 #include <string>
@@ -13,10 +15,10 @@ namespace holdfast::daemon {
 
 class StoreProbe {
 public:
-    // `report` gets each finding: empty if the store answers, else why not.
-    using Report = std::function<void(const std::string& trouble)>;
+    using Report = std::function<void(Condition found)>;
 
     StoreProbe(redis::Pool& pool,
+               store::Canary& canary,
                const core::Clock& clock,
                core::TimerQueue& timers,
                core::Milliseconds timeout,
@@ -28,14 +30,18 @@ public:
     void probe();
 
 private:
-    void on_outcome(const redis::Outcome& outcome);
+    Condition judge(const core::StoreResult<store::Canary::Finding>& found);
+    Condition closed_for(core::Milliseconds left);
 
     redis::Pool& pool_;
+    store::Canary& canary_;
     const core::Clock& clock_;
     core::Milliseconds timeout_;
     Report report_;
     core::Timer timer_;
     bool under_way_ = false;
+    core::Instant opens_at_{};  // of what was said last
+    std::string said_;
 };
 
 }  // namespace holdfast::daemon

@@ -18,14 +18,14 @@ constexpr std::chrono::milliseconds kTick{20};
 Connection::Connection(asio::io_context& context,
                        const Settings& settings,
                        std::uint32_t seed,
-                       absl::AnyInvocable<void()> on_change)
+                       absl::AnyInvocable<void(const ServerInfo* server)> on_change)
     : Link(context, settings, seed),
       multiplexer_(settings.limits),
       tick_(context),
       changed_(std::move(on_change)) {}
 
-void Connection::on_change(bool) {
-    changed_();
+void Connection::on_change(bool up) {
+    changed_(up ? &server() : nullptr);
 }
 
 void Connection::on_down() {

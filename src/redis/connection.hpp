@@ -16,7 +16,7 @@ public:
     Connection(boost::asio::io_context& context,
                const Settings& settings,
                std::uint32_t seed,
-               absl::AnyInvocable<void()> on_change);
+               absl::AnyInvocable<void(const ServerInfo* server)> on_change);
 
     const Multiplexer& multiplexer() const { return multiplexer_; }
 
@@ -36,7 +36,7 @@ private:
 
     Multiplexer multiplexer_;
     boost::asio::steady_timer tick_;  // command timeouts; looks at CLOCK_BOOTTIME when it wakes
-    absl::AnyInvocable<void()> changed_;
+    absl::AnyInvocable<void(const ServerInfo* server)> changed_;
     std::string outgoing_;  // what the write under way sends
     bool writing_ = false;
     bool flush_scheduled_ = false;

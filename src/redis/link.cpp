@@ -133,8 +133,13 @@ Link::Awaitable<bool> Link::shake_hands() {
     }
     wire += format_command({"CLIENT", "SETNAME", settings_.client_name});
     wire += format_command({"SELECT", std::to_string(settings_.db)});
+    std::string info;
+    for (const char* section : {"server", "replication"}) {
+        wire += format_command({"INFO", section});
+    }
     wire += format_command({"PING"});
-    constexpr std::size_t kReplies = 4;
+    constexpr std::size_t kBeforeInfo = 3;
+    constexpr std::size_t kReplies = 6;
 
     const auto [write_error, written] =
         co_await asio::async_write(socket_, asio::buffer(wire), kAwait);
@@ -158,13 +163,18 @@ Link::Awaitable<bool> Link::shake_hands() {
             if (!accept_handshake_reply(received++, reply->value())) {
                 co_return false;
             }
+            if (received > kBeforeInfo && received < kReplies) {
+                info += reply->value().text();
+                info += '\n';
+            }
         }
         if (broken) {
             ++counters_.protocol_errors;
             co_return failed("the server does not speak the Redis protocol");
         }
     }
-    co_return true;
+    server_ = ServerInfo::parse(info);
+    co_return !server_.incarnation.empty() || failed("INFO does not tell the run_id of a Redis");
 }
 
 bool Link::accept_handshake_reply(std::size_t index, const Value& reply) {

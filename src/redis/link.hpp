@@ -1,7 +1,8 @@
 #pragma once
 
 // What every connection to a Redis does, whatever it carries: keeps itself up. Connects with a
-// timeout, introduces itself (AUTH, SELECT, CLIENT SETNAME), and when it breaks connects again after a
+// timeout, introduces itself (AUTH, SELECT, CLIENT SETNAME), asks whom it
+// talks to (INFO), and when it breaks connects again after a
 // jittered exponential back-off.
 //
 //   down        -> connecting, after the back-off (at once the first time)
@@ -12,6 +13,7 @@
 //
 // Used from the thread that runs its executor. Kept alive by its own operations until they end.
 
+#include "redis/server_info.hpp"
 #include "redis/settings.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -47,6 +49,8 @@ public:
     // Why the last try to connect failed, or the connection broke. No secrets.
     const std::string& last_error() const { return last_error_; }
     const Counters& counters() const { return counters_; }
+    // The server of the last handshake.
+    const ServerInfo& server() const { return server_; }
 
 protected:
     using Socket = boost::asio::generic::stream_protocol::socket;
@@ -87,6 +91,7 @@ private:
     void set_up(bool up);
 
     std::string last_error_ = "not connected yet";
+    ServerInfo server_;
     bool connecting_ = false;
     unsigned failures_ = 0;
 };

@@ -8,12 +8,12 @@ namespace holdfast::redis {
 
 Pool::Pool(boost::asio::io_context& context,
            const Settings& settings,
-           absl::AnyInvocable<void(bool any_up)> on_change)
+           absl::AnyInvocable<void(const ServerInfo* server)> on_change)
     : context_(context), on_change_(std::move(on_change)) {
     for (std::size_t i = 0; i < settings.connections; ++i) {
         const auto seed = settings.seed + static_cast<std::uint32_t>(i);
         connections_.push_back(std::make_shared<Connection>(
-            context, settings, seed, [this] { on_change_(status().up > 0); }));
+            context, settings, seed, [this](const ServerInfo* server) { on_change_(server); }));
     }
 }
 

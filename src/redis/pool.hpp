@@ -26,10 +26,11 @@ public:
         Status& operator+=(const Status& other);
     };
 
-    // `on_change` is called on the loop's thread when a connection comes up or goes down.
+    // `on_change` is called on the loop's thread when a connection comes up, before anything is sent
+    // over it, with the server it leads to, or goes down (nullptr).
     Pool(boost::asio::io_context& context,
          const Settings& settings,
-         absl::AnyInvocable<void(bool any_up)> on_change);
+         absl::AnyInvocable<void(const ServerInfo* server)> on_change);
     ~Pool() override;
 
     void start();
@@ -42,7 +43,7 @@ public:
 
 private:
     boost::asio::io_context& context_;
-    absl::AnyInvocable<void(bool any_up)> on_change_;
+    absl::AnyInvocable<void(const ServerInfo* server)> on_change_;
     std::vector<std::shared_ptr<Connection>> connections_;
 };
 

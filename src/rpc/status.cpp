@@ -26,6 +26,7 @@ grpc::StatusCode code_of(Reason reason) {
         case Reason::store_unavailable:
         case Reason::outcome_unknown:
         case Reason::draining:
+        case Reason::recovering:
             return grpc::StatusCode::UNAVAILABLE;
         case Reason::queue_full:
         case Reason::quota:
@@ -78,6 +79,8 @@ std::string_view name_of(Reason reason) {
             return "STORE_UNAVAILABLE";
         case Reason::outcome_unknown:
             return "OUTCOME_UNKNOWN";
+        case Reason::recovering:
+            return "RECOVERING";
         case Reason::quota:
             return "QUOTA";
         case Reason::queue_full:

@@ -69,6 +69,7 @@ struct RedisLockStore::Acquiring {
 
 RedisLockStore::RedisLockStore(redis::Client& client, const core::Clock& clock, Options options)
     : runner_(client),
+      canary_(runner_, options.prefix, options.canary),
       clock_(clock),
       options_(std::move(options)),
       retention_(std::to_string(options_.retention.count())),
@@ -115,7 +116,7 @@ void RedisLockStore::append(std::vector<std::string>& arguments, const core::Wan
     arguments.push_back(in_us(want.lock_delay));
     arguments.push_back(stamp(want.arrival, want.upgrade));
     arguments.push_back(want.watched ? options_.station : "");
-    arguments.push_back(ticket(want.if_refused));
+    arguments.push_back(want.follows ? "-" : ticket(want.if_refused));
     arguments.push_back(ticket(want.if_granted));
     arguments.emplace_back(want.only_again ? "1" : "");
 }
@@ -129,6 +130,7 @@ void RedisLockStore::acquire(const core::AcquireCommand& command,
     const std::string key = key_of(command.name);
     std::vector<std::string> arguments{options_.station, std::to_string(floor_.value), retention_};
     append(arguments, command.want);
+    arguments.push_back(canary_.known());
     arguments.emplace_back(kTimeDigits, '0');
     auto acquiring = std::make_shared<Acquiring>();
     acquiring->affinity = affinity_of(command.name);
@@ -136,7 +138,7 @@ void RedisLockStore::acquire(const core::AcquireCommand& command,
     acquiring->done = std::move(done);
     acquiring->wire = runner_.wire_of({acquire_,
                                        acquiring->affinity,
-                                       {key},
+                                       {key, canary_.key()},
                                        {arguments.begin(), arguments.end()},
                                        command.timeout});
     send_acquire(std::move(acquiring));
@@ -195,6 +197,7 @@ void RedisLockStore::on_acquire_reply(const std::shared_ptr<Acquiring>& acquirin
         if (answer) {
             learn_token(*answer);
         }
+        look_if_lost(reply);
         acquiring->done(std::move(answer));
     } else if (acquiring->corrected) {
         acquiring->done(tl::unexpected(
@@ -215,21 +218,26 @@ void RedisLockStore::release(const core::Lease& lease,
                                        std::to_string(lease.token.value),
                                        options_.station,
                                        std::to_string(floor_.value),
-                                       retention_};
+                                       retention_,
+                                       canary_.known()};
     if (next) {
         append(arguments, *next);
         arguments.push_back(not_after(timeout));
     }
-    runner_.run(
-        {release_, affinity_of(lease.name), {key}, {arguments.begin(), arguments.end()}, timeout},
-        decoded(std::move(done), [this](const redis::Value& reply) {
-            learn_time(reply[1]);
-            auto answer = decode_release(reply);
-            if (answer && answer->handed && *answer->handed) {
-                learn_token(**answer->handed);
-            }
-            return answer;
-        }));
+    runner_.run({release_,
+                 affinity_of(lease.name),
+                 {key, canary_.key()},
+                 {arguments.begin(), arguments.end()},
+                 timeout},
+                decoded(std::move(done), [this](const redis::Value& reply) {
+                    learn_time(reply[1]);
+                    look_if_lost(reply);
+                    auto answer = decode_release(reply);
+                    if (answer && answer->handed && *answer->handed) {
+                        learn_token(**answer->handed);
+                    }
+                    return answer;
+                }));
 }
 
 void RedisLockStore::cancel(const core::LockName& name,
@@ -285,11 +293,12 @@ void RedisLockStore::take_over(const ScriptPair& script,
     const std::string keep = in_us(core::store_hold(ttl));
     runner_.run({script,
                  affinity_of(lease.name),
-                 {key},
-                 {lease.holder.view(), token, keep, options_.station, retention_},
+                 {key, canary_.key()},
+                 {lease.holder.view(), token, keep, options_.station, retention_, canary_.known()},
                  timeout},
                 decoded(std::move(done), [this](const redis::Value& reply) {
                     learn_time(reply[1]);
+                    look_if_lost(reply);
                     return decode_convert(reply);
                 }));
 }
@@ -297,18 +306,24 @@ void RedisLockStore::take_over(const ScriptPair& script,
 void RedisLockStore::renew(std::span<const core::RenewCommand> commands,
                            Milliseconds timeout,
                            core::StoreDone<std::vector<core::RenewAnswer>> done) {
-    std::vector<std::string> texts;  // keys, then token and time of each
-    texts.reserve(1 + commands.size() * 3);
+    std::vector<std::string> texts;  // of each: key, token, time, units, limit
+    texts.reserve(commands.size() * 5);
     ScriptRunner::Call call{renew_, affinity_of(commands.front().lease.name), {}, {}, timeout};
-    call.arguments.push_back(retention_);
-    for (const auto& [lease, ttl] : commands) {
+    call.arguments = {retention_, canary_.known(), options_.station};
+    for (const auto& [lease, ttl, held] : commands) {
         call.keys.push_back(texts.emplace_back(key_of(lease.name)));
         call.arguments.push_back(lease.holder.view());
         call.arguments.push_back(texts.emplace_back(std::to_string(lease.token.value)));
         call.arguments.push_back(texts.emplace_back(in_us(core::store_hold(ttl))));
+        call.arguments.push_back(letter_of(lease.access, false));
+        call.arguments.push_back(texts.emplace_back(std::to_string(lease.access.permits)));
+        call.arguments.push_back(texts.emplace_back(std::to_string(lease.access.limit)));
+        call.arguments.emplace_back(held ? "1" : "");
     }
+    call.keys.push_back(canary_.key());
     runner_.run(call, decoded(std::move(done), [this, count = commands.size()](const auto& reply) {
                     learn_time(reply[0]);
+                    look_if_lost(reply);
                     return decode_renew(reply, count);
                 }));
 }
@@ -322,6 +337,12 @@ void RedisLockStore::inspect(const core::LockName& name,
                     learn_time(reply[0]);
                     return decode_state(name, reply[1]);
                 }));
+}
+
+void RedisLockStore::look_if_lost(const redis::Value& reply) {
+    if (says_lost(reply)) {
+        canary_.lost();
+    }
 }
 
 void RedisLockStore::learn_time(const redis::Value& time) {

@@ -12,6 +12,7 @@
 //     goes back
 
 #include "core/lock_store.hpp"
+#include "store/canary.hpp"
 #include "store/redis_time.hpp"
 #include "store/script_runner.hpp"
 
@@ -39,6 +40,7 @@ public:
     struct Options {
         std::string prefix = "hf:";                             // of every key
         core::Milliseconds retention = std::chrono::hours{24};  // of the record of an idle lock
+        Canary::Options canary;
         std::string station;  // 8 bytes, of this store's user alone: its tickets, and who to tell
     };
 
@@ -79,6 +81,7 @@ public:
               core::StoreDone<core::LockPage> done) override;
 
     core::FencingToken floor() const { return floor_; }
+    Canary& canary() { return canary_; }
 
     // Where scripts PUBLISH what this station should know.
     static std::string channel_of(std::string_view station);
@@ -104,12 +107,14 @@ private:
                       core::StoreDone<std::vector<core::LockState>> done);
 
     std::string key_of(const core::LockName& name) const { return options_.prefix + name.text(); }
+    void look_if_lost(const redis::Value& reply);
     void learn_time(const redis::Value& time);
     void learn_time_of(const redis::Value& reply);
     void learn_token(const core::AcquireAnswer& answer);
     std::string not_after(core::Milliseconds timeout) const;
 
     ScriptRunner runner_;
+    Canary canary_;
     const core::Clock& clock_;
     Options options_;
     std::string retention_;  // in ms

@@ -12,6 +12,11 @@ using core::StoreError;
 using core::StoreFailure;
 
 constexpr std::int64_t kConflict = 4;
+constexpr std::int64_t kLost = 7;
+constexpr std::int64_t kRecovering = 8;
+constexpr std::int64_t kRenewalsLost = -1;
+// Where release.lua's reply tells what became of the next waiter.
+constexpr std::size_t kHandedAt = 3;
 
 std::int64_t code_of(const redis::Value& reply) {
     return reply[0].is_integer() ? reply[0].integer() : -1;
@@ -41,6 +46,10 @@ tl::unexpected<StoreError> conflict(std::string_view why) {
                                      "the name cannot be used as a lock: " + std::string{why}});
 }
 
+tl::unexpected<StoreError> lost() {
+    return tl::unexpected(StoreError{StoreFailure::not_executed, "the store has lost its memory"});
+}
+
 tl::unexpected<StoreError> unexpected() {
     return tl::unexpected(unexpected_reply());
 }
@@ -49,6 +58,14 @@ tl::unexpected<StoreError> unexpected() {
 
 StoreError unexpected_reply() {
     return {StoreFailure::unknown, "Redis gave a reply of an unexpected form"};
+}
+
+bool says_lost(const redis::Value& reply) {
+    const bool whole = code_of(reply) == kLost;
+    const bool handing = reply.size() > kHandedAt && reply[kHandedAt].is_integer() &&
+                         reply[kHandedAt].integer() == kLost;
+    const bool renewing = reply.size() == 2 && reply[1].integer() == kRenewalsLost;
+    return whole || handing || renewing;
 }
 
 bool is_too_late(const redis::Value& reply) {
@@ -81,6 +98,10 @@ core::StoreResult<core::AcquireAnswer> decode_take(const redis::Value& reply, st
             return core::Deadlocked{};
         case 6:
             return core::NotHeld{};
+        case kLost:
+            return lost();
+        case kRecovering:
+            return core::Busy{{"", {}, from_us(reply[at + 2])}, 0, true};
         default:
             return unexpected();
     }
@@ -111,7 +132,6 @@ core::StoreResult<core::AcquireAnswer> decode_acquire(const redis::Value& reply)
 }
 
 core::StoreResult<core::ReleaseAnswer> decode_release(const redis::Value& reply) {
-    constexpr std::size_t kHandedAt = 3;
     return decode_ended(reply).map([&](const auto& ended) {
         core::ReleaseAnswer answer{ended, std::nullopt};
         if (reply.size() > kHandedAt) {
@@ -137,6 +157,10 @@ core::StoreResult<core::RenewAnswer> decode_convert(const redis::Value& reply) {
             return core::RenewAnswer{false, token_in(reply[2])};
         case 1:
             return core::RenewAnswer{true, {}};
+        case kLost:
+            return lost();
+        case kRecovering:
+            return core::RenewAnswer{false, {}, true};
         case kConflict:
             return conflict(reply[2].text());
         default:
@@ -146,13 +170,17 @@ core::StoreResult<core::RenewAnswer> decode_convert(const redis::Value& reply) {
 
 core::StoreResult<std::vector<core::RenewAnswer>> decode_renew(const redis::Value& reply,
                                                                std::size_t expected) {
+    if (says_lost(reply)) {
+        return lost();
+    }
     if (reply.size() != 1 + 2 * expected) {
         return unexpected();
     }
     std::vector<core::RenewAnswer> answers;
     answers.reserve(expected);
     for (std::size_t i = 0; i < expected; ++i) {
-        answers.push_back({reply[1 + 2 * i].integer() == 1, token_in(reply[2 + 2 * i])});
+        const std::int64_t code = reply[1 + 2 * i].integer();
+        answers.push_back({code == 1, token_in(reply[2 + 2 * i]), code == 2});
     }
     return answers;
 }

@@ -23,6 +23,9 @@ core::StoreResult<std::optional<core::LockState>> decode_state(const core::LockN
 // True for acquire.lua's "too late, nothing was done".
 bool is_too_late(const redis::Value& reply);
 
+// True for every script's "the memory is lost": something was not done.
+bool says_lost(const redis::Value& reply);
+
 core::StoreError unexpected_reply();
 
 }  // namespace holdfast::store

@@ -261,7 +261,10 @@ TEST_F(Api, BadNumbersAndSizes) {
                    "request_id");
     expect_invalid(client_.acquire(with([&](auto& r) { r.set_mode(static_cast<pb::Mode>(77)); })),
                    "mode");
-    EXPECT_EQ(client_.acquire(with([&](auto& r) { r.set_metadata(std::string(100'000, 'm')); }))
+    expect_invalid(
+        client_.acquire(with([&](auto& r) { r.set_metadata(std::string(100'000, 'm')); })),
+        "metadata");
+    EXPECT_EQ(client_.acquire(with([&](auto& r) { r.set_metadata(std::string(2'000'000, 'm')); }))
                   .status.error_code(),
               grpc::StatusCode::RESOURCE_EXHAUSTED);
     EXPECT_TRUE(client_.acquire("bounds").ok()) << "none of these took the lock";
@@ -314,11 +317,11 @@ TEST_F(Api, CallsThatAreNotServedYetAreNamed) {
     EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
     EXPECT_NE(answer.status.error_message().find("AcquireAll"), std::string::npos);
 
-    grpc::ClientContext session_context;
-    const auto session = client_.stub().Session(&session_context);
-    pb::SessionEvent session_event;
-    EXPECT_FALSE(session->Read(&session_event));
-    EXPECT_EQ(session->Finish().error_code(), grpc::StatusCode::UNIMPLEMENTED);
+    grpc::ClientContext watch_context;
+    const auto watch = client_.stub().Watch(&watch_context, {});
+    pb::WatchEvent event;
+    EXPECT_FALSE(watch->Read(&event));
+    EXPECT_NE(watch->Finish().error_message().find("Watch"), std::string::npos);
 
     grpc::ClientContext admin_context;
     pb::ExplainResponse explained;

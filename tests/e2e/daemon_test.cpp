@@ -122,20 +122,20 @@ TEST(Embedded, ItsRedisGoesWithTheDaemonHoweverThatEnds) {
 
 TEST(Readiness, FollowsRedis) {
     test::RedisProcess redis;
-    Daemon daemon{{"--store", redis.url()}};
+    Daemon daemon{{"--store", redis.url()}, short_memory()};
     redis.process().stop();  // it hangs, with its connections open
     EXPECT_TRUE(daemon.wait_serving(false));
     Client client{daemon.address()};
-    const Answer answer = client.acquire("a");
+    const Answer answer = client.acquire("a", 1s);
     EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNAVAILABLE);
     redis.process().resume();
     EXPECT_TRUE(daemon.wait_serving(true));
     redis.process().kill_and_wait();
     EXPECT_TRUE(daemon.wait_serving(false));
-    EXPECT_EQ(client.acquire("b").reason, "STORE_UNAVAILABLE");
+    EXPECT_EQ(client.acquire("b", 1s).reason, "STORE_UNAVAILABLE");
     redis.restart_empty();
     EXPECT_TRUE(daemon.wait_serving(true));
-    EXPECT_TRUE(client.acquire("c").ok());
+    EXPECT_TRUE(client.acquire("c", 1s, 5s).ok());
     EXPECT_TRUE(contains(daemon.log(), "not ready: store:")) << daemon.log();
 }
 

@@ -82,7 +82,7 @@ void expect_nothing_left(const test::RedisProcess& redis, Client& client) {
         return client.stub().ListLocks(&context, {}, &locks).ok() && locks.locks_size() == 0;
     }));
     EXPECT_EQ(redis.run({"EVAL",
-                         "for _, k in ipairs(redis.call('KEYS', '*')) do "
+                         "for _, k in ipairs(redis.call('KEYS', 'hf:*')) do "
                          "if redis.call('PTTL', k) < 0 then return k end end return 'all expire'",
                          "0"}),
               "all expire");
@@ -164,7 +164,7 @@ TEST(P1P7Exclusion, HoldsAcrossTwoDaemonsThroughLossyConnections) {
 
 TEST(P1Fenced, TokensGoUpAcrossFlushallAnEmptyRestartAndScriptFlush) {
     test::RedisProcess redis;
-    Daemon daemon{{"--store", redis.url()}};
+    Daemon daemon{{"--store", redis.url()}, short_memory()};
     Client client{daemon.address()};
     std::uint64_t last = 0;
     const auto next_token = [&] {

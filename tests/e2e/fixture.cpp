@@ -8,6 +8,7 @@
 #include <boost/asio/write.hpp>
 #include <grpcpp/create_channel.h>
 
+#include <algorithm>
 #include <csignal>
 #include <sstream>
 
@@ -15,6 +16,10 @@ namespace holdfast::e2e {
 
 std::string program(const std::string& name) {
     return std::string{HOLDFAST_BINARY_DIR} + "/" + name;
+}
+
+std::map<std::string, std::string> short_memory() {
+    return {{"HOLDFAST_LIMITS_MAX_TTL", "1s"}, {"HOLDFAST_LIMITS_DEFAULT_TTL", "1s"}};
 }
 
 Daemon::Daemon(std::vector<std::string> arguments,
@@ -27,6 +32,10 @@ Daemon::Daemon(std::vector<std::string> arguments,
                                  "--admin",
                                  "127.0.0.1:" + std::to_string(http_port_)};
     all.insert(all.end(), arguments.begin(), arguments.end());
+    const bool has_store = std::find(all.begin(), all.end(), "--store") != all.end();
+    if (has_store && !environment.contains("HOLDFAST_STORE_ASSUME_NEW")) {
+        all.emplace_back("--assume-new-store");  // a test's Redis is
+    }
     process_ = std::make_unique<test::Process>(all, directory_.file("log"), environment);
     if (wait) {
         EXPECT_TRUE(wait_serving()) << log();

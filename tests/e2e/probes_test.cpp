@@ -18,7 +18,7 @@ using testing::StartsWith;
 
 TEST(Http, ReadyzSaysWhyNotAndLivezDoesNotCare) {
     test::RedisProcess redis;
-    Daemon daemon{{"--store", redis.url()}};
+    Daemon daemon{{"--store", redis.url()}, short_memory()};
     EXPECT_THAT(http_get(daemon.http_port(), "/readyz"), StartsWith("HTTP/1.1 200 OK"));
     redis.process().kill_and_wait();
     EXPECT_TRUE(eventually(

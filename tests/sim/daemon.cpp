@@ -52,7 +52,12 @@ struct Daemon::Link final : redis::Client {
         auto flight = std::make_shared<Flight>();
         flight->done = std::move(command.done);
         const std::uint64_t in = life;
-        if (world.now_ < down_until) {
+        const bool other_redis = std::exchange(redis_run, world.redis_run_) != world.redis_run_;
+        if (other_redis) {  // the handshake of the new connection
+            const std::string run = std::to_string(redis_run);
+            daemon.run([this, run](core::LockManager&) { canary->connected_to({run}); });
+        }
+        if (world.now_ < down_until || other_redis) {
             world.after(Duration{1}, [this, in, flight] {
                 finish(in, flight, redis::Failure::refused_disconnected);
             });
@@ -120,6 +125,8 @@ struct Daemon::Link final : redis::Client {
     World& world;
     std::uint64_t life = 0;  // of the process: later ones do not hear of earlier ones' commands
     std::uint64_t connection_ = 0;  // what is on its way belongs to one
+    store::Canary* canary = nullptr;
+    std::uint64_t redis_run = 0;  // of the process that the connection leads to
     Instant down_until{};
     Instant last_arrival{};
     Instant last_reply{};
@@ -132,14 +139,25 @@ struct Daemon::Life {
     Life(Daemon& daemon, World& world, std::string name)
         : station(std::move(name)),
           link(daemon, world),
-          store(link, daemon.clock_, {.station = station}),
+          store(link, daemon.clock_, {.canary = {.max_ttl = {4s}}, .station = station}),
           ids(world.random_),
           manager(daemon.clock_,
                   timers,
                   store,
                   ids,
                   observer,
-                  {.max_ttl = {4s}, .seed = static_cast<std::uint32_t>(world.random_())}) {}
+                  {.max_ttl = {4s}, .seed = static_cast<std::uint32_t>(world.random_())}),
+          clock(daemon.clock_),
+          probe(timers) {
+        link.canary = &store.canary();
+    }
+
+    void look_each_second() {
+        probe.set(clock.now() + 1s, [this] {
+            look_each_second();
+            store.canary().look(1s, [](const auto&) {});
+        });
+    }
 
     std::string station;
     core::TimerQueue timers;
@@ -148,6 +166,8 @@ struct Daemon::Life {
     SeededIds ids;
     LossObserver observer;
     core::LockManager manager;
+    const core::Clock& clock;
+    core::Timer probe;
 };
 
 Daemon::Daemon(World& world, std::size_t index)
@@ -163,6 +183,7 @@ void Daemon::start() {
     station.resize(8, '_');
     life_ = std::make_shared<Life>(*this, world_, station);
     life_->link.life = incarnation_;
+    life_->look_each_second();
 }
 
 core::LockManager& Daemon::manager() {

@@ -80,9 +80,9 @@ class Planted : public testing::Test {
 protected:
     ~Planted() override { core::planted = core::Plant::none; }
 
-    static std::string found_with(const std::vector<Plant>& in_scripts) {
-        constexpr std::uint64_t kMostSeeds = 300;
-        for (std::uint64_t seed = 1; seed <= kMostSeeds; ++seed) {
+    static std::string found_with(const std::vector<Plant>& in_scripts,
+                                  std::uint64_t most_seeds = 600) {
+        for (std::uint64_t seed = 1; seed <= most_seeds; ++seed) {
             World world{{.seed = seed,
                          .daemons = 2,
                          .clients = 10,
@@ -97,6 +97,10 @@ protected:
         return "";
     }
 };
+
+TEST_F(Planted, NothingIsNotFound) {
+    EXPECT_EQ(found_with({}, 60), "");
+}
 
 TEST_F(Planted, ADeadlineFromTheReply) {
     core::planted = core::Plant::deadline_from_reply;
@@ -132,6 +136,16 @@ TEST_F(Planted, TicketsOfOthersAreNotLookedAt) {
 TEST_F(Planted, ARetryGetsANewLease) {
     EXPECT_NE(found_with({{"if lock.holder == want.id and now < lock.expiry and", "if false and"}}),
               "");
+}
+
+TEST_F(Planted, GrantsGoOnAfterTheMemoryIsLost) {
+    EXPECT_NE(
+        found_with({{"return math.max(0, tonumber(string.sub(canary, 1, 16)) - now)", "return 0"}}),
+        "");
+}
+
+TEST_F(Planted, ABackupLoadedInPlaceIsNotNoticed) {
+    EXPECT_NE(found_with({{"return beat > string.sub(ring, -16)", "return false"}}), "");
 }
 
 TEST(Simulation, TheSameSeedGivesTheSameRun) {

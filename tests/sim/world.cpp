@@ -41,7 +41,8 @@ World::World(Options options)
                                     store::kLua_inspect,
                                     store::kLua_convert,
                                     store::kLua_leave,
-                                    store::kLua_adopt}) {
+                                    store::kLua_adopt,
+                                    store::kLua_canary}) {
         redis_.load(std::string{source});
     }
     for (const Plant& plant : options_.plants) {
@@ -168,7 +169,7 @@ void World::settle() {
         }
     }
     for (const auto& [key, record] : redis_.keys()) {
-        if (record.expires_ms == 0) {
+        if (record.expires_ms == 0 && record.text.empty()) {  // that is the canary
             checker_.fail("P4: " + key + " has no ttl");
         }
         for (const auto& [field, value] : record.hash) {
@@ -182,6 +183,36 @@ void World::settle() {
     }
 }
 
+void World::lose_memory() {
+    const bool restarts = chance(0.5);
+    // Daemons that look each second notice a backup that is older than that.
+    const bool has_backup = backup_at_ != core::kNever && now_ > backup_at_ + 3s;
+    const auto before = redis_.snapshot();
+    if (has_backup && chance(0.6)) {
+        note(restarts ? "Redis restarts with a backup" : "Redis loads a backup");
+        if (restarts) {
+            redis_.restart();
+        }
+        redis_.restore(backup_);
+    } else if (restarts) {
+        note("Redis restarts empty");
+        redis_.restart();
+    } else {
+        note("Redis is flushed");
+        redis_.flush();
+    }
+    if (chance(0.7)) {
+        backup_ = before;
+        backup_at_ = now_;
+    }
+    if (restarts) {
+        ++redis_run_;
+        for (const auto& daemon : daemons_) {
+            daemon->cut(0s);
+        }
+    }
+}
+
 void World::fault() {
     if (now_ >= end_) {
         return;
@@ -189,7 +220,7 @@ void World::fault() {
     Daemon& victim = daemon(random_() % daemons_.size());
     Duration lasts{};
     Duration aftermath = 1500ms;  // until nothing may be left of it
-    switch (random_() % 7) {
+    switch (random_() % 8) {
         case 0:
             lasts = random(10ms, 5s);
             victim.pause(lasts);
@@ -221,8 +252,12 @@ void World::fault() {
             victim.stall(lasts, true);
             after(random(0s, 300ms), [&victim] { victim.cut(0s); });
             break;
+        case 7:
+            lose_memory();
+            aftermath = 12s;  // nothing is granted for a while; what came back with a backup ends
+            break;
     }
-    checker_.trouble(now_ + lasts + 8s);
+    checker_.trouble(now_ + lasts + aftermath + 8s);
     quiet_at_ = std::max(quiet_at_, now_ + lasts + aftermath);
     after(random(0s, 6s), [this] { fault(); });
 }

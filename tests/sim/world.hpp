@@ -7,7 +7,8 @@
 // What goes wrong: commands and replies take a random time; a connection breaks, with commands on it
 // executed or not; a direction of it stalls for seconds, so that commands run late; Redis stands still;
 // notices (pub/sub) are lost; a daemon is paused for longer than a ttl, or killed and replaced; clients
-// give up, die, retry with the same request_id, release at another daemon. Clocks run at different
+// give up, die, retry with the same request_id, release at another daemon; Redis is flushed, restarted
+// empty or with an old backup, or loads one in place. Clocks run at different
 // rates, by up to 4 % (then the order among daemons is not checked: their stamps are not that good).
 //
 // The checker (checker.hpp) looks at every answer a client gets, and at what is left at the end.
@@ -129,6 +130,7 @@ private:
     void release(Client& client);
     void give_up(Client& client);
     void fault();
+    void lose_memory();
     void on_killed(std::size_t index);
     Daemon& daemon(std::size_t index) { return *daemons_[index]; }
     std::int64_t redis_time_us() const;
@@ -137,6 +139,9 @@ private:
     std::mt19937_64 random_;
     Instant now_{std::chrono::hours{1}};
     Instant end_;
+    std::uint64_t redis_run_ = 1;  // of the Redis process
+    std::map<std::string, test::LuaRedis::Key> backup_;
+    Instant backup_at_ = core::kNever;
     std::uint64_t order_ = 0;
     std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
     DriftingClock redis_clock_;

@@ -14,7 +14,7 @@ namespace {
 
 using namespace holdfast::core;
 
-constexpr std::array<std::pair<const char*, std::string_view>, 8> kScripts{{
+constexpr std::array<std::pair<const char*, std::string_view>, 9> kScripts{{
     {"acquire", store::kLua_acquire},
     {"release", store::kLua_release},
     {"cancel", store::kLua_cancel},
@@ -23,6 +23,7 @@ constexpr std::array<std::pair<const char*, std::string_view>, 8> kScripts{{
     {"convert", store::kLua_convert},
     {"leave", store::kLua_leave},
     {"adopt", store::kLua_adopt},
+    {"canary", store::kLua_canary},
 }};
 
 std::string script_named_by(const std::string& sha) {
@@ -66,7 +67,7 @@ void FatefulClient::send(std::size_t, redis::Command command) {
     const std::string script = script_named_by(arguments[1]);
     ++calls[script];
     if (script == "renew") {
-        renew_sizes.push_back(static_cast<std::size_t>(std::stoul(arguments[2])));
+        renew_sizes.push_back(static_cast<std::size_t>(std::stoul(arguments[2])) - 1);
     }
     Fate fate = usual;
     if (!fates.empty()) {
@@ -128,6 +129,8 @@ FakeStore::FakeStore(LuaRedis& redis, const Clock& clock, const std::string& sta
     for (const auto& [name, source] : kScripts) {
         redis.load(std::string{source});
     }
+    canary().connected_to({"run"});
+    deliver();
     // Learns the time, so that no acquire has to be sent twice.
     inspect(*LockName::parse("nothing"), Milliseconds{1}, [](const auto&) {});
     deliver();

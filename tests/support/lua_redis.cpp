@@ -213,9 +213,18 @@ std::string LuaRedis::hash_command(const Arguments& arguments) {
     if (name == "HGET") {
         return get(arguments[2]);
     }
+    if (name == "HEXISTS") {
+        return integer(key != nullptr && key->hash.contains(arguments[2]) ? 1 : 0);
+    }
     std::vector<std::string> elements;
     if (name == "HMGET") {
         std::transform(arguments.begin() + 2, arguments.end(), std::back_inserter(elements), get);
+        return array(elements);
+    }
+    if (name == "HKEYS") {
+        for (const auto& [field, value] : key != nullptr ? key->hash : Hash{}) {
+            elements.push_back(bulk(field));
+        }
         return array(elements);
     }
     if (name == "HGETALL") {
@@ -265,6 +274,19 @@ std::string LuaRedis::execute(const Arguments& arguments) {
     }
     if (name == "EXISTS") {
         return integer(live(arguments[1]) != nullptr ? 1 : 0);
+    }
+    if (name == "INFO") {
+        const auto up = (time_us_() - started_us_) / 1'000'000;
+        return bulk("uptime_in_seconds:" + std::to_string(up) + "\r\n" +
+                    (flushed_ ? "cmdstat_flushall:calls=1\r\n" : ""));
+    }
+    if (name == "GET") {
+        const Key* key = live(arguments[1]);
+        return key != nullptr ? bulk(key->text) : nil();
+    }
+    if (name == "SET") {
+        keys_[arguments[1]] = {{}, arguments[2]};
+        return "+OK\r\n";
     }
     if (name == "PEXPIREAT") {
         if (Key* key = live(arguments[1])) {

@@ -1,7 +1,7 @@
 #pragma once
 
-// A Redis in memory that runs our own scripts, by Lua 5.1 as Redis does: hashes, their expiry, TIME,
-// PUBLISH. For tests that decide about time and the fate of each command; single-threaded. What
+// A Redis in memory that runs our own scripts, by Lua 5.1 as Redis does: hashes, strings, their expiry,
+// TIME, PUBLISH. For tests that decide about time and the fate of each command; single-threaded. What
 // redis-server itself does differently is for the integration tests to find.
 
 #include <cstdint>
@@ -31,8 +31,17 @@ public:
     // Told of each PUBLISH.
     std::function<void(const std::string& channel, const std::string& payload)> on_publish;
 
-    // Everything is forgotten, as by FLUSHALL or a restart without persistence.
-    void flush() { keys_.clear(); }
+    // Everything is forgotten, as by FLUSHALL.
+    void flush() {
+        keys_.clear();
+        flushed_ = true;
+    }
+    // As by a restart without persistence.
+    void restart() {
+        keys_.clear();
+        flushed_ = false;
+        started_us_ = time_us_();
+    }
     void load(const std::string& script);
     // Changes scripts that are loaded, under their old SHA-1: how often. To plant a fault.
     std::size_t replace_in_scripts(const std::string& text, const std::string& instead);
@@ -40,6 +49,7 @@ public:
     using Hash = std::map<std::string, std::string>;
     struct Key {
         Hash hash;
+        std::string text;             // of a string
         std::int64_t expires_ms = 0;  // 0: never
         bool operator==(const Key&) const = default;
     };
@@ -67,6 +77,8 @@ private:
 
     std::function<std::int64_t()> time_us_;
     std::map<std::string, Key> keys_;
+    bool flushed_ = false;
+    std::int64_t started_us_ = 0;
     std::map<std::string, std::string> scripts_;  // by SHA-1
     std::map<std::string, int> compiled_;         // by source: a reference in Lua's registry
     std::unique_ptr<lua_State, CloseLua> lua_;

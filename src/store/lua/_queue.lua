@@ -34,12 +34,17 @@ local function before(one, other)
 end
 
 -- The oldest ticket of another station that `want` must not pass, if there is one; and how many wait
--- at others.
+-- at others. One who follows others of its own station must not pass these either: what freed the lock
+-- may have come between the two.
 local function ahead(lock, want, now)
     local found, waiting = nil, 0
     if lock.queue ~= '' then
         for _, ticket in ipairs(tickets(lock, now)) do
-            if ticket.station ~= want.station then
+            if ticket.station == want.station then
+                if want.follows and ticket.stamp < want.stamp then
+                    return {ends = now + 1000}, waiting  -- who is asked for again at once
+                end
+            else
                 waiting = waiting + ticket.waiting
                 local passes
                 if want.mode == 's' and ticket.mode == 's' then

@@ -2,14 +2,15 @@
 
 -- What somebody wants: 14 arguments from ARGV[at] on.
 --   holder id, call id, how long to keep the lease (us), owner, metadata, mode (x s p u), units,
---   limit, lock delay (us), stamp, station to tell or '', the ticket to leave if it is not granted, the
---   ticket to leave if it is; 1 if only a lease that the holder id has already is wanted
+--   limit, lock delay (us), stamp, station to tell or '', the ticket to leave if it is not granted (- if
+--   that is left by another of the station, who came right before), the ticket to leave if it is; 1 if only a lease that the holder id has already is wanted
 local function wanted(at, station)
     return {
         id = ARGV[at], call = ARGV[at + 1], keep = tonumber(ARGV[at + 2]), owner = ARGV[at + 3],
         data = ARGV[at + 4], mode = ARGV[at + 5], units = tonumber(ARGV[at + 6]),
         limit = tonumber(ARGV[at + 7]), delay = tonumber(ARGV[at + 8]), stamp = tonumber(ARGV[at + 9]),
-        host = ARGV[at + 10], mine = ARGV[at + 11], next = ARGV[at + 12], again = ARGV[at + 13] == '1',
+        host = ARGV[at + 10], mine = ARGV[at + 11] ~= '-' and ARGV[at + 11] or '',
+        follows = ARGV[at + 11] == '-', next = ARGV[at + 12], again = ARGV[at + 13] == '1',
         station = station,
     }
 end
@@ -108,7 +109,8 @@ local function install(lock, want, now, floor, retention)
     return {1, now, lock.token}
 end
 
--- Grants the lock to `want`, or leaves its ticket. `closed`: one of its ids has been closed.
+-- Grants the lock to `want`, or leaves its ticket. `wait`: for how long nothing may be granted (us), as
+-- the store has lost its memory; `closed`: one of its ids has been closed.
 -- Returns {1, now, token}                         granted
 --         {2, now, token, left_us, owner, waiting} not now: who holds it (token 0: it is others' turn),
 --                                                 when to look again, how many wait elsewhere
@@ -117,9 +119,13 @@ end
 --         {5, now}                                of mode u: another holder asked first; or the shared
 --                                                 lease is gone
 --         {6, now}                                the lease is not there (only if `again`)
-local function take(lock, want, closed, now, floor, retention)
+--         {8, now, wait_us}                       nothing is granted yet, as the memory was lost
+local function take(lock, want, wait, closed, now, floor, retention)
     if closed then
         return {3, now}
+    end
+    if wait > 0 then
+        return {8, now, wait}  -- not even the same lease again: a backup may have brought back its end
     end
     local had = again(lock, want, now, retention)
     if had or want.again then

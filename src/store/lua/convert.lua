@@ -2,18 +2,28 @@
 -- Makes an exclusive lease a shared one, at once, with the same holder id and token; others who want to
 -- share are told. Safe to repeat.
 --
--- KEYS 1 the lock's record
+-- KEYS 1 the lock's record      2 the canary
 -- ARGV 1 holder id, 16 bytes      2 the lease's token      3 how long to keep it, us
 --      4 station that asks, 8 bytes                        5 retention of the record, ms
+--      6 what is known of the store's memory: see _memory.lua
 -- Reply {1, time}                 done
 --       {0, time, newest_token}   it is not this lease's (any more)
 --       {4, time, why}            the key is not such a lock
+--       {7, time}                 the memory is lost, nothing was done
+--       {8, time, wait_us}        what stands is not certain yet, as the memory was lost
 -- O(1): TIME, HMGET, HSET; with tickets O(stations).
 --@include _record.lua
+--@include _memory.lua
 --@include _crowd.lua
 --@include _queue.lua
 --@include _take.lua
 local now = now_us()
+local wait = closed_for(KEYS[2], ARGV[6], now)
+if not wait then
+    return {7, now}
+elseif wait > 0 then
+    return {8, now, wait}
+end
 local id, ours, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lock, why = open(KEYS[1], 'g', 'o', 'd')
 if not lock then

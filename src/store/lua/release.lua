@@ -3,11 +3,12 @@
 -- waiter if it brought one and it is its turn, else the stations whose turn it is are told. Safe to
 -- repeat for 5 s with the same answer.
 --
--- KEYS 1 the lock's record
+-- KEYS 1 the lock's record        2 the canary
 -- ARGV 1 holder id, 16 bytes      2 the lease's token       3 station that asks, 8 bytes
 --      4 floor: a token already seen                        5 retention of the record, ms
---      6 to 19 what the next waiter wants: see _take.lua; absent without one
---      20 not_after: nothing is handed to it if TIME is later, us
+--      6 what is known of the store's memory: see _memory.lua
+--      7 to 20 what the next waiter wants: see _take.lua; absent without one
+--      21 not_after: nothing is handed to it if TIME is later, us
 -- Reply {code, time, newer_token, handed...}
 --       code 0 no trace of such a lease          1 held throughout; free now
 --            2 had expired; not taken since      3 was taken by a later grant: newer_token
@@ -15,13 +16,15 @@
 --       handed: nothing, or the reply of take() in _take.lua
 -- O(1): TIME, HMGET, HDEL, HSET; with tickets O(stations); now and then a purge of closed ids.
 --@include _record.lua
+--@include _memory.lua
 --@include _close.lua
 --@include _crowd.lua
 --@include _queue.lua
 --@include _take.lua
 local now = now_us()
 local id, ours, station = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local want = ARGV[6] and now <= tonumber(ARGV[20]) and wanted(6, station)
+local wait = closed_for(KEYS[2], ARGV[6], now)
+local want = ARGV[7] and now <= tonumber(ARGV[21]) and wanted(7, station)
 local lock, why = open(KEYS[1], 'c' .. id, 'n', 's', 'c' .. (want and want.id or id),
                        'c' .. (want and want.call or id))
 if not lock then
@@ -57,11 +60,15 @@ elseif lock.mode == 'x' and lock.token > ours then
     code, newer = 3, lock.token
 elseif lock.exclusive > ours then
     code, newer = 3, lock.exclusive
-elseif lock.version and lock.token >= ours and not lock.holder then
+elseif wait == 0 and lock.version and lock.token >= ours and not lock.holder then
     code = 2
+elseif wait ~= 0 then
+    -- Forgotten. Its daemon shall not put it back.
+    save(lock, tonumber(ARGV[5]), now, {})
+    close(lock.key, id, 'e', now, count, since, false)
 end
 local reply = {code, now, newer}
-local handed = want and take(lock, want, lock.more[4] or lock.more[5], now, tonumber(ARGV[4]),
+local handed = want and not wait and {7, now} or want and take(lock, want, wait, lock.more[4] or lock.more[5], now, tonumber(ARGV[4]),
                              tonumber(ARGV[5]))
 if lock.changed then
     save(lock, tonumber(ARGV[5]), now, {})

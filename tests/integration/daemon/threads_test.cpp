@@ -82,12 +82,13 @@ TEST(Daemon, ServesManyClientsAndStopsInTheMiddle) {
     settings.listen.grpc = {"127.0.0.1:0"};
     settings.listen.http = "127.0.0.1:0";
     settings.store.url = redis.url();
+    settings.store.assume_new = true;
     settings.server.shards = 2;
     settings.server.queues = 2;
     settings.drain.timeout = 5s;
     daemon::Daemon holdfastd{settings, daemon::store_settings(settings), logger};
     holdfastd.start();
-    ASSERT_TRUE(holdfastd.readiness().wait_ready(10s));
+    ASSERT_EQ(holdfastd.readiness().wait(10s), daemon::Condition{});
 
     std::atomic<int> granted{0};
     std::atomic<bool> draining{false};

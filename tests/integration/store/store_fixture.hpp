@@ -22,14 +22,28 @@ class Side {
 public:
     explicit Side(const redis::Settings& settings,
                   RedisLockStore::Options options = {.station = "station1"})
-        : pool(context, settings, [](bool) {}), store(pool, clock, std::move(options)) {
+        : pool(context,
+               settings,
+               [this](const redis::ServerInfo* server) {
+                   if (server != nullptr) {
+                       store.canary().connected_to(*server);
+                   }
+               }),
+          store(pool, clock, as_new(std::move(options))) {
         pool.start();
-        EXPECT_TRUE(run_until([this] { return pool.status().up > 0; })) << pool.status().last_error;
+        EXPECT_TRUE(run_until([this] { return store.canary().watches(); }))
+            << pool.status().last_error;
     }
     ~Side() {
         pool.stop();
         context.restart();
         context.poll();
+    }
+
+    // These stores are empty because they are new.
+    static RedisLockStore::Options as_new(RedisLockStore::Options options) {
+        options.canary.assume_new = true;
+        return options;
     }
 
     template <class Condition>

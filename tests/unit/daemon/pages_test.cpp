@@ -26,7 +26,7 @@ protected:
         return make_pages(readiness_, metrics_, [this] { return reports_; }).at(path)();
     }
 
-    Readiness readiness_{1, [](const std::string&) {}};
+    Readiness readiness_{1, [](const Condition&) {}};
     admin::Metrics metrics_{kMethods, kCodes};
     std::vector<std::optional<ShardReport>> reports_{report(2), report(3)};
 };
@@ -41,9 +41,9 @@ TEST_F(PagesTest, AShardThatDoesNotAnswerIsNotAlive) {
 
 TEST_F(PagesTest, ReadyzGivesTheReason) {
     EXPECT_EQ(page("/readyz").status, 503U);
-    readiness_.report(0, "it does not answer");
+    readiness_.report(0, {Condition::Level::down, "it does not answer"});
     EXPECT_EQ(page("/readyz").body, "not ready: store: it does not answer\n");
-    readiness_.report(0, "");
+    readiness_.report(0, {});
     EXPECT_EQ(page("/readyz").status, 200U);
     readiness_.drain();
     EXPECT_EQ(page("/readyz").body, "not ready: draining\n");

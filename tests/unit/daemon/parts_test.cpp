@@ -14,18 +14,24 @@ namespace holdfast::daemon {
 namespace {
 
 TEST(Readiness, IsReadyWhenEveryShardsStoreAnswers) {
+    using Level = Condition::Level;
     std::vector<std::string> heard;
-    Readiness readiness{2, [&](const std::string& trouble) { heard.push_back(trouble); }};
-    readiness.report(0, "");
-    EXPECT_FALSE(readiness.wait_ready(std::chrono::milliseconds{0}));
-    readiness.report(1, "");
-    EXPECT_TRUE(readiness.wait_ready(std::chrono::milliseconds{0}));
-    readiness.report(1, "");
-    readiness.report(0, "gone");
-    readiness.report(0, "");
+    Readiness readiness{2, [&](const Condition& now) { heard.push_back(now.why); }};
+    readiness.report(0, {});
+    EXPECT_EQ(readiness.wait(std::chrono::milliseconds{0}).level, Level::down);
+    readiness.report(1, {});
+    EXPECT_EQ(readiness.wait(std::chrono::milliseconds{0}).level, Level::ready);
+    readiness.report(1, {});
+    readiness.report(1, {Level::closed, "forgetful"});
+    EXPECT_TRUE(readiness.now().serves());
+    readiness.report(0, {Level::down, "gone"});
+    EXPECT_FALSE(readiness.now().serves());
+    readiness.report(0, {});
     readiness.drain();
-    readiness.report(1, "gone");
-    EXPECT_EQ(heard, (std::vector<std::string>{"", "store: gone", "", "draining"}));
+    readiness.report(1, {Level::down, "gone"});
+    EXPECT_EQ(heard,
+              (std::vector<std::string>{
+                  "", "store: forgetful", "store: gone", "store: forgetful", "draining"}));
 }
 
 TEST(LogObserver, SaysLittleWhenMuchHappens) {
