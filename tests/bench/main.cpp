@@ -207,7 +207,7 @@ public:
     HoldfastProcess() : daemon_({"--store", redis_.url(), "--log-level", "warn"}) {}
 
     Round run(std::size_t clients, Milliseconds duration, std::size_t locks = 0) {
-        return run_load({e2e::program("holdfast"),
+        return run_load({test::program("holdfast"),
                          "--server",
                          daemon_.address(),
                          "-o",

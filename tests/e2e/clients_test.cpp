@@ -12,7 +12,7 @@ namespace {
 class Clients : public testing::Test {
 protected:
     static std::string example(const std::string& file) {
-        return std::string{HOLDFAST_SOURCE_DIR} + "/tests/clients/" + file;
+        return test::source_file("tests/clients/" + file);
     }
 
     void expect_to_work(std::vector<std::string> command,

@@ -14,10 +14,6 @@
 
 namespace holdfast::e2e {
 
-std::string program(const std::string& name) {
-    return std::string{HOLDFAST_BINARY_DIR} + "/" + name;
-}
-
 std::map<std::string, std::string> short_memory() {
     return {{"HOLDFAST_LIMITS_MAX_TTL", "1s"}, {"HOLDFAST_LIMITS_DEFAULT_TTL", "1s"}};
 }

@@ -4,6 +4,7 @@
 
 #include "google/rpc/error_details.pb.h"
 #include "holdfast/v1/lock_service.grpc.pb.h"
+#include "support/paths.hpp"
 #include "support/redis_process.hpp"
 
 #include <grpcpp/client_context.h>
@@ -21,6 +22,7 @@ namespace pb = ::holdfast::v1;
 using namespace std::chrono_literals;
 using Steady = std::chrono::steady_clock;
 using test::eventually;
+using test::program;
 
 // For a daemon that serves soon after its store has lost its memory: in 1.12 s.
 std::map<std::string, std::string> short_memory();
@@ -115,7 +117,5 @@ struct Outcome {
 };
 Outcome run_program(const std::vector<std::string>& arguments,
                     const std::map<std::string, std::string>& environment = {});
-
-std::string program(const std::string& name);
 
 }  // namespace holdfast::e2e

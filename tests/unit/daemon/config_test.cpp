@@ -2,6 +2,7 @@
 
 #include "daemon/durations.hpp"
 #include "daemon/settings_table.hpp"
+#include "support/paths.hpp"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const std::string kExample = std::string{HOLDFAST_SOURCE_DIR} + "/config/holdfast.toml";
+const std::string kExample = test::source_file("config/holdfast.toml");
 
 Settings settings_of(const std::vector<std::string>& arguments,
                      const Environment& environment = {}) {
