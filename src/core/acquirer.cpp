@@ -47,9 +47,13 @@ void Acquirer::enqueue(Ticket ticket, AcquireRequest request, Done<Grant> done) 
         return;
     }
     Contest& contest = contest_of(request.name);
-    if (auto full = too_many(contest, request)) {
+    auto refused = too_many(contest, request);
+    if (!refused && contest.deadlocks(request)) {
+        refused = deadlock();
+    }
+    if (refused) {
         leave_if_empty(contest);
-        done(tl::unexpected(*std::move(full)));
+        done(tl::unexpected(*std::move(refused)));
         return;
     }
     auto attempt = std::make_unique<Attempt>(std::move(request), std::move(done), timers_);
@@ -92,7 +96,8 @@ void Acquirer::enter(Contest& contest, Attempt& attempt) {
     attempt.end_at =
         std::min(attempt.request.received_at + attempt.request.wait, attempt.request.call_deadline);
     if (!attempt.tries_once()) {
-        attempt.wait_over.set(attempt.end_at, [this, &attempt] { on_wait_over(attempt); });
+        attempt.wait_over.set(attempt.first_look_by(options_.command_timeout),
+                              [this, &attempt] { on_wait_over(attempt); });
     }
     if (attempt.request.is_retry && !quiet) {
         attempt.asks_again = true;
@@ -223,10 +228,10 @@ void Acquirer::leave_if_empty(Contest& contest) {
 void Acquirer::end(Attempt& attempt, Result<Grant> result) {
     Contest& contest = *attempt.contest;
     contest.erase(attempt);
-    if (attempt.lingering) {
-        if (attempt.unknown) {
-            observer_.outcome_unknown(attempt.request.name);
-        }
+    if (attempt.unknown) {
+        observer_.outcome_unknown(attempt.request.name);
+    }
+    if (attempt.lingering && !attempt.request.upgrade) {  // a lease stands, in whatever mode
         reaper_.take({attempt.request.name,
                       *attempt.request.holder,
                       attempt.request.call,
@@ -246,6 +251,11 @@ void Acquirer::end(Attempt& attempt, Result<Grant> result) {
 
 Error Acquirer::refusal(const Attempt& attempt) const {
     const Contest& contest = *attempt.contest;
+    if (attempt.unknown && attempt.request.upgrade) {
+        return {Reason::outcome_unknown,
+                "the store's answer was lost and could not be had again in time; the lease is held, "
+                "shared or exclusive: convert again, or renew, and the answer says which"};
+    }
     if (attempt.unknown) {
         return {Reason::outcome_unknown,
                 "the store's answer was lost and could not be had again in time; the lock is not "

@@ -55,6 +55,7 @@ struct AcquireRequest {
     Milliseconds max_hold{0};  // above 0: the watchdog renews for so long
     Access access;
     bool upgrade = false;  // `holder` shares the lock and wants it for itself
+    bool watched = false;  // of an upgrade: the lease is watched here
     Milliseconds lock_delay{0};
     int priority = 0;
     std::string owner;
@@ -136,6 +137,7 @@ private:
     void on_granted(Attempt& attempt, FencingToken token);
     void on_busy(Attempt& attempt, Busy busy);
     static void tell_waiting(Contest& contest);
+    static Error deadlock();
     void on_not_held(Attempt& attempt);
     void on_failure(Attempt& attempt, const StoreError& error);
     void go_on(Contest& contest);

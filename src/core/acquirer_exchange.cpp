@@ -31,7 +31,8 @@ Want Acquirer::want_of(const Attempt& attempt) const {
             .ttl = request.ttl,
             .access = request.access,
             .upgrade = request.upgrade,
-            .watched = request.max_hold > Milliseconds{0} || request.listener != nullptr,
+            .watched = request.watched || request.max_hold > Milliseconds{0} ||
+                       request.listener != nullptr,
             .lock_delay = request.lock_delay,
             .arrival = attempt.arrival,
             .owner = request.owner,
@@ -100,10 +101,7 @@ void Acquirer::on_answer(Attempt& attempt, StoreResult<AcquireAnswer> answer) {
         } else if (std::holds_alternative<NotHeld>(*answer)) {
             on_not_held(attempt);
         } else if (std::holds_alternative<Deadlocked>(*answer)) {
-            end(attempt,
-                fail(Reason::deadlock,
-                     "another holder waits already to have the lock for itself; release this "
-                     "lease"));
+            end(attempt, tl::unexpected(deadlock()));
         } else {
             attempt.lingering = false;  // closed: no copy can have an effect
             end(attempt,
@@ -174,6 +172,12 @@ void Acquirer::tell_waiting(Contest& contest) {
         }
         --position;
     }
+}
+
+Error Acquirer::deadlock() {
+    return {Reason::deadlock,
+            "another holder waits already to have the lock for itself, and this lease stands in its "
+            "way; release it"};
 }
 
 // The lease of a retry does not stand (any more): it waits like everybody else.

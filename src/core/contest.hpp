@@ -41,7 +41,14 @@ struct Acquirer::Attempt {
     unsigned too_late = 0;  // grants that were read when little was left of them
     Timer wait_over;
 
-    bool tries_once() const { return request.wait == Milliseconds{0}; }
+    // An upgrade comes before all who wait, and so is asked for like the first of them.
+    bool tries_once() const { return request.wait == Milliseconds{0} && !request.upgrade; }
+    // When it ends, unless it has not been asked for by then.
+    Instant first_look_by(Milliseconds patience) const {
+        return request.upgrade
+                   ? std::max(end_at, std::min(request.received_at + patience, request.call_deadline))
+                   : end_at;
+    }
     bool shares() const { return request.access.mode == Mode::shared && !request.upgrade; }
     // Whether it is granted whenever the other is, asked at the same moment.
     bool goes_with(const Attempt& other) const {
@@ -108,6 +115,12 @@ struct Acquirer::Contest {
             batch.push_back(attempt);
         }
         return batch;
+    }
+
+    // Whether it would wait for one who waits for its own lease to end.
+    bool deadlocks(const AcquireRequest& request) const {
+        return request.upgrade && !waiters.empty() && (*waiters.begin())->request.upgrade &&
+               (*waiters.begin())->request.holder != request.holder;
     }
 
     // Whether the store has to hear of another first waiter.

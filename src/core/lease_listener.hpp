@@ -3,7 +3,8 @@
 // Who holds a lease over a stream, and is told what becomes of it. Called on the shard's thread; must
 // not block, and must not call back into the shard from within.
 //
-//   renewed, anchored, at_risk, recovered, revoke_requested   any number of times, while the lease stands
+//   renewed, anchored, at_risk, recovered, converted, revoke_requested   any number of times, while the
+//                                                lease stands
 //   lost | released | moving                         once, last: the lease is over, or this daemon
 
 #include "core/clock.hpp"
@@ -45,6 +46,8 @@ public:
     virtual void renewed(Instant deadline) = 0;
     // The holder has renewed by a call of its own, which was received at `anchor`.
     virtual void anchored(Instant anchor, Ttl ttl, Instant deadline) = 0;
+    // It is held in another mode, or with another token, from now on.
+    virtual void converted(const Lease& lease, Instant deadline) = 0;
     virtual void at_risk(Instant deadline, std::string_view why) = 0;
     virtual void recovered(Instant deadline) = 0;
     virtual void revoke_requested(Instant until, std::string_view reason) = 0;

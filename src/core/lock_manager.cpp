@@ -233,7 +233,7 @@ void LockManager::renew(Lease lease, Ttl ttl, CallTimes times, Done<Grant> done)
                 return confirmed(command, known.front(), sent_at);
             });
             if (grant) {
-                watchdog_.renewed(command.lease, command.ttl, sent_at, received_at);
+                watchdog_.renewed(grant->lease, command.ttl, sent_at, received_at);
             }
             done(std::move(grant));
         });
@@ -245,12 +245,21 @@ Result<Grant> LockManager::confirmed(const RenewCommand& command,
     if (answer.recovering) {
         return tl::unexpected(recovering(options_.command_timeout));
     }
+    if (answer.revoked) {
+        return fail(Reason::lease_lost,
+                    "an operator has taken the lock away, and the lease is not renewed any more: "
+                    "stop using what it protects by the deadline that you were told");
+    }
     if (!answer.renewed) {
         watchdog_.lost(
             command.lease.holder, LossCause::taken, "the store says that the lease is gone");
         return lease_lost(answer, command.lease.token);
     }
-    const Grant grant{command.lease, HolderId{}, command.ttl, sent_at};
+    Grant grant{command.lease, HolderId{}, command.ttl, sent_at};
+    if (answer.now) {  // it has been converted since the caller heard of it
+        grant.lease.token = answer.now->token;
+        grant.lease.access = answer.now->access;
+    }
     if (clock_.now() >= grant.deadline()) {
         return fail(Reason::outcome_unknown, "the store answered only after the ttl");
     }
@@ -299,7 +308,7 @@ void LockManager::resume(Lease lease,
             });
             if (grant) {
                 watchdog_.resume(
-                    lease, ttl, sent_at, {watch_until(sent_at, max_hold), std::move(listener)});
+                    grant->lease, ttl, sent_at, {watch_until(sent_at, max_hold), std::move(listener)});
             }
             done(std::move(grant));
             if (draining_) {

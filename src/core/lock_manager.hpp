@@ -21,6 +21,7 @@ public:
         Milliseconds resolve_window{3000};   // how long a lost reply is asked after
         Milliseconds safety_poll{1000};      // how often a waiter looks whether the lock is free
         Ttl max_ttl = Limits{}.max_ttl;      // by then any lease has ended by itself
+        Ttl default_ttl = Limits{}.default_ttl;  // of a lease of which nothing is known here
         std::size_t max_waiters_per_lock = Limits{}.max_waiters_per_lock;
         std::size_t max_waiters = Limits{}.max_waiters;  // of this shard
         std::uint32_t seed = 1;                          // of jitter
@@ -81,6 +82,31 @@ public:
         watchdog_.lost(holder, LossCause::moved, "the lease was resumed on another stream");
     }
 
+    // Changes the mode of a held lease. To exclusive: waits as an acquire does, before all of those, and
+    // can be cancelled; the lease goes on meanwhile. To shared: at once. Once it has been executed it
+    // stands, whether the caller hears of it or not: asked again it says so, and so does a renewal.
+    struct ConvertRequest {
+        Lease lease;
+        Mode mode = Mode::exclusive;  // or shared
+        Milliseconds wait{0};
+        CallTimes times;
+    };
+    Ticket convert(ConvertRequest request, Done<Grant> done);
+
+    // Takes the lock from its holders, whoever has it (token 0) or the one with this token.
+    struct RevokeRequest {
+        LockName name;
+        FencingToken token;
+        Revocation how = Revocation::yield;
+        Milliseconds closes_in{0};
+        std::string reason;
+    };
+    void revoke(RevokeRequest request, Instant call_deadline, Done<std::vector<HolderState>> done);
+    // The store's notice that a lease which is watched here was revoked.
+    void revoked(HolderId holder, Revocation how, Milliseconds closes_in, std::string_view reason) {
+        watchdog_.revoked(holder, how, closes_in, reason);
+    }
+
     void inspect(LockName name, Done<std::optional<LockState>> done);
     void list(std::string prefix, std::string from, std::size_t limit, Done<LockPage> done);
 
@@ -92,6 +118,7 @@ private:
     Instant give_up_at(Instant call_deadline) const;
     static StoreResult<AcquireAnswer> handed(const Result<ReleaseAnswer>& answer);
     static Result<Released> released(const Lease& lease, bool held, const ReleaseAnswer& answer);
+    void downgrade(ConvertRequest request, Ttl ttl, Done<Grant> done);
     Result<Grant> confirmed(const RenewCommand& command,
                             const RenewAnswer& answer,
                             Instant sent_at);

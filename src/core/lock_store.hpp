@@ -122,10 +122,18 @@ struct RenewCommand {
     Ttl ttl;
     bool held = false;  // its deadline has certainly not passed: it is put back if it was forgotten
 };
+// How a lease is held now, if it has been converted since it was told.
+struct HeldAs {
+    FencingToken token;
+    Access access;
+};
 struct RenewAnswer {
     bool renewed = false;
     FencingToken newest;      // the lock's newest token, 0 if the store has no trace of the lock
     bool recovering = false;  // the store has lost its memory, and may know better later
+    std::optional<HeldAs> now;  // only of a lease that is there
+    bool revoked = false;       // it is there, but is not renewed any more: it ends by itself
+    std::optional<Milliseconds> closes_in;  // it was revoked, and is renewed for so long yet
 };
 
 struct HolderState {
@@ -142,6 +150,19 @@ struct LockState {
     std::uint32_t limit = 0;        // of permits
     std::size_t waiting = 0;
     std::vector<HolderState> holders;  // nobody holds it if empty
+};
+// How a lock is taken away.
+enum class Revocation {
+    yield,    // the holder is asked to give it up; it is renewed until then
+    lost,     // the holder is told that it is lost; it is free when the lease has ended by itself
+    at_once,  // it is free now, although the holder may still believe in it
+};
+struct RevokeCommand {
+    const LockName& name;
+    FencingToken token;  // whose lease; 0: all
+    Revocation how;
+    Milliseconds closes_in;  // yield: renewed for so long yet
+    std::string_view reason;
 };
 struct LockPage {
     std::vector<LockState> locks;
@@ -168,7 +189,7 @@ public:
                          StoreDone<ReleaseAnswer> done) = 0;
 
     // Makes an exclusive lease a shared one, with the same token, and its expiry anew. The answer's
-    // `renewed` is false if the lease is gone. Safe to repeat.
+    // `renewed` is false if the lease is gone, and `now` says how it is held. Safe to repeat.
     virtual void downgrade(const Lease& lease,
                            Ttl ttl,
                            Milliseconds timeout,
@@ -195,12 +216,18 @@ public:
                         Milliseconds timeout,
                         StoreDone<std::monostate> done) = 0;
 
-    // Replaces the expiry of each lease that (holder, token) still has; never revives one. One
-    // answer per command, in order. At most kMaxRenewals commands.
+    // Replaces the expiry of each lease that (holder, token) still has, if converted or not; never
+    // revives one. One answer per command, in order. At most kMaxRenewals commands.
     static constexpr std::size_t kMaxRenewals = 128;
     virtual void renew(std::span<const RenewCommand> commands,
                        Milliseconds timeout,
                        StoreDone<std::vector<RenewAnswer>> done) = 0;
+
+    // Closes the renewals of a lock's leases, or ends these. Daemons that watch them are told. The
+    // answer: whom it concerns. Safe to repeat.
+    virtual void revoke(const RevokeCommand& command,
+                        Milliseconds timeout,
+                        StoreDone<std::vector<HolderState>> done) = 0;
 
     // Reads one lock; empty if the store has no record of it.
     virtual void inspect(const LockName& name,

@@ -51,7 +51,7 @@ void Watchdog::set_listener(HeldLease& held, std::shared_ptr<LeaseListener> list
 }
 
 void Watchdog::renewed(const Lease& lease, Ttl ttl, Instant sent_at, Instant received_at) {
-    HeldLease& held = table_.put(lease);
+    HeldLease& held = confirmed(lease, sent_at);
     held.failures = 0;
     extend(held, ttl, sent_at);
     if (held.listener) {
@@ -60,8 +60,20 @@ void Watchdog::renewed(const Lease& lease, Ttl ttl, Instant sent_at, Instant rec
     arm();
 }
 
+// The entry of a lease that the store has confirmed, as it is held.
+HeldLease& Watchdog::confirmed(const Lease& lease, Instant sent_at) {
+    HeldLease* held = table_.find(lease.holder);
+    if (held == nullptr) {
+        return table_.put(lease);
+    }
+    if (sent_at >= held->converted_at) {  // else it may be older news
+        convert(*held, {lease.token, lease.access});
+    }
+    return *held;
+}
+
 void Watchdog::resume(const Lease& lease, Ttl ttl, Instant sent_at, Watch watch) {
-    HeldLease& held = table_.put(lease);
+    HeldLease& held = confirmed(lease, sent_at);
     held.failures = 0;
     held.watch_until = watch.until;
     set_listener(held, std::move(watch.listener));
@@ -82,6 +94,60 @@ void Watchdog::detach(const Lease& lease, const LeaseListener* listener, Instant
     }
     table_.moved(*held);
     arm();
+}
+
+void Watchdog::converted(const Lease& now, Ttl ttl, Instant sent_at) {
+    HeldLease* held = table_.find(now.holder);
+    if (held == nullptr) {
+        granted(now, {}, ttl, sent_at, {});
+        return;
+    }
+    held->converted_at = clock_.now();
+    extend(*held, ttl, sent_at);
+    convert(*held, {now.token, now.access});
+    arm();
+}
+
+void Watchdog::convert(HeldLease& held, const HeldAs& now) {
+    if (held.lease.token != now.token || held.lease.access != now.access) {
+        held.lease.token = now.token;
+        held.lease.access = now.access;
+        if (held.listener) {
+            held.listener->converted(held.lease, held.deadline);
+        }
+    }
+}
+
+void Watchdog::revoked(HolderId holder,
+                       Revocation how,
+                       Milliseconds closes_in,
+                       std::string_view reason) {
+    HeldLease* held = table_.find(holder);
+    if (held == nullptr) {
+        return;
+    }
+    if (how == Revocation::yield) {
+        ask_to_yield(*held, closes_in, reason);
+    } else {
+        lose(*held, LossCause::revoked, reason);
+    }
+}
+
+// Once: what comes later says the same.
+void Watchdog::ask_to_yield(HeldLease& held, Milliseconds closes_in, std::string_view reason) {
+    if (held.closes_at != kNever) {
+        return;
+    }
+    held.closes_at = clock_.now() + closes_in;
+    if (held.listener) {
+        held.listener->revoke_requested(held.closes_at, reason);
+    }
+}
+
+void Watchdog::stop_renewing(HeldLease& held) {
+    held.revoked = true;
+    held.renew_at = kNever;
+    table_.moved(held);
 }
 
 void Watchdog::stop_renewing(const Lease& lease) {
@@ -187,7 +253,9 @@ bool Watchdog::handle_earliest(Instant now, Chunk& chunk) {
 }
 
 void Watchdog::expire(HeldLease& held) {
-    if (held.deadline + kRounding >= held.watch_until && held.listener) {
+    if (held.revoked) {
+        lose(held, LossCause::revoked, "an operator has taken the lock away");
+    } else if (held.deadline + kRounding >= held.watch_until && held.listener) {
         lose(held, LossCause::max_hold, "the longest time that was asked for has passed");
     } else if (held.watched() || held.renewing || held.listener) {
         lose(held, LossCause::deadline, "no renewal was confirmed before the deadline");
@@ -222,7 +290,7 @@ void Watchdog::on_answers(const std::vector<RenewCommand>& commands,
                           Instant sent_at,
                           const StoreResult<std::vector<RenewAnswer>>& answers) {
     for (std::size_t i = 0; i < commands.size(); ++i) {
-        HeldLease* held = table_.find(commands[i].lease);
+        HeldLease* held = table_.find(commands[i].lease.holder);
         if (held == nullptr || !held->renewing) {
             continue;
         }
@@ -230,15 +298,34 @@ void Watchdog::on_answers(const std::vector<RenewCommand>& commands,
         if (!answers || (*answers)[i].recovering) {
             ++counters_.unanswered;
             fail(*held, answers ? "the store has lost its memory" : answers.error().message);
-        } else if ((*answers)[i].renewed) {
-            ++counters_.confirmed;
-            confirm(*held, commands[i].ttl, sent_at);
         } else {
-            ++counters_.lost;
-            lose(*held, LossCause::taken, "the store says that the lease is gone");
+            on_answer(*held, commands[i], (*answers)[i], sent_at);
         }
     }
     arm();
+}
+
+void Watchdog::on_answer(HeldLease& held,
+                         const RenewCommand& command,
+                         const RenewAnswer& answer,
+                         Instant sent_at) {
+    if (answer.closes_in && !answer.revoked) {
+        ask_to_yield(held, *answer.closes_in, "an operator asks for the lock");
+    }
+    if (answer.renewed) {
+        ++counters_.confirmed;
+        if (answer.now && sent_at >= held.converted_at) {  // else it may be older news
+            convert(held, *answer.now);
+        }
+        confirm(held, command.ttl, sent_at);
+    } else if (answer.revoked) {
+        stop_renewing(held);
+    } else if (command.lease.token == held.lease.token) {
+        ++counters_.lost;
+        lose(held, LossCause::taken, "the store says that the lease is gone");
+    } else {
+        fail(held, "the lease was being converted");
+    }
 }
 
 void Watchdog::confirm(HeldLease& held, Ttl ttl, Instant sent_at) {

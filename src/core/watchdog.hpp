@@ -12,10 +12,14 @@
 //             -> watched, no answer: AT_RISK at the first; again after a back-off; deadline stays,
 //                                    for an unknown outcome extends nothing
 //             -> gone, the store says it is not ours: LOST at once
+//             -> plain, it was revoked and its time to yield is over: LOST at its deadline
 //   any       the deadline passes first: gone; LOST if it was watched. An answer that comes later
 //             finds no entry and changes nothing.
 //             it was released, here or elsewhere: gone
 //             its stream broke, or it is being released: plain
+//             it was revoked: REVOKE_REQUESTED, once; or LOST at once, if so wished. A notice tells, or
+//             the next renewal
+//             it was converted, here or elsewhere: the same entry, with the new token and mode
 //
 // Who holds a lease over a stream has a listener here, which hears of each of these.
 //
@@ -66,6 +70,14 @@ public:
     // The stream of this listener is gone: renewed until `until` (now: not at all) in its absence.
     void detach(const Lease& lease, const LeaseListener* listener, Instant until);
 
+    // The lease is held as `now` from here on, by a command sent at `sent_at`. Its watch goes on.
+    void converted(const Lease& now, Ttl ttl, Instant sent_at);
+    // An operator takes the lease away: its holder is asked to yield within `closes_in`, or hears that
+    // it is lost.
+    void revoked(HolderId holder, Revocation how, Milliseconds closes_in, std::string_view reason);
+    // What is known of the lease of this holder id; nullptr if it is not here.
+    const HeldLease* find(HolderId holder) { return table_.find(holder); }
+
     // The lease is about to be over: nothing is renewed from here on. Its listener waits for the end.
     void stop_renewing(const Lease& lease);
     // It is over: it was released, here or elsewhere.
@@ -105,6 +117,14 @@ private:
                     Instant sent_at,
                     const StoreResult<std::vector<RenewAnswer>>& answers);
     static void set_listener(HeldLease& held, std::shared_ptr<LeaseListener> listener);
+    void on_answer(HeldLease& held,
+                   const RenewCommand& command,
+                   const RenewAnswer& answer,
+                   Instant sent_at);
+    HeldLease& confirmed(const Lease& lease, Instant sent_at);
+    void convert(HeldLease& held, const HeldAs& now);
+    void ask_to_yield(HeldLease& held, Milliseconds closes_in, std::string_view reason);
+    void stop_renewing(HeldLease& held);
     void confirm(HeldLease& held, Ttl ttl, Instant sent_at);
     void fail(HeldLease& held, std::string_view why);
     void lose(HeldLease& held, LossCause cause, std::string_view why);

@@ -39,6 +39,7 @@ core::LockManager::Options manager_options(const Settings& settings) {
     core::LockManager::Options options;
     options.command_timeout = settings.store.command_timeout;
     options.max_ttl = settings.limits.max_ttl;
+    options.default_ttl = settings.limits.default_ttl;
     options.max_waiters_per_lock = settings.limits.max_waiters_per_lock;
     options.max_waiters =
         std::max<std::size_t>(1, settings.limits.max_waiters / by_machine(settings.server.shards));
@@ -132,6 +133,12 @@ struct Daemon::Parts {
                     break;
                 case store::Notice::Kind::moved:
                     manager.moved(notice->holder);
+                    break;
+                case store::Notice::Kind::revoked:
+                    manager.revoked(
+                        notice->holder, notice->how, notice->closes_in, notice->reason);
+                    break;
+                case store::Notice::Kind::changed:
                     break;
             }
         }

@@ -135,6 +135,33 @@ void Handlers::renew(Call<v1::RenewRequest, v1::RenewResponse> call) {
     });
 }
 
+void Handlers::convert(Call<v1::ConvertRequest, v1::ConvertResponse> call) {
+    auto request = parse(call->request(), limits_);
+    if (!request) {
+        refuse(*call, request.error());
+        return;
+    }
+    request->times = {call->received_at(), call->deadline()};
+    const core::LockName name = request->lease.name;
+    const auto state = std::make_shared<Acquiring>();
+    call->on_cancel = [this, name, state] {
+        shards_.post(name,
+                     [state](LockManager& manager) { manager.cancel_acquire(state->ticket); });
+    };
+    shards_.post(name, [this, call, state, request = *std::move(request)](auto& manager) mutable {
+        state->ticket = manager.convert(
+            std::move(request), [this, call](Result<core::Grant> converted) {
+                if (converted && !fill(*call->response().mutable_lease(),
+                                       *converted,
+                                       call->received_at(),
+                                       clock_.now())) {
+                    converted = tl::unexpected(too_late());
+                }
+                call->finish(converted ? grpc::Status::OK : to_status(converted.error()));
+            });
+    });
+}
+
 void Handlers::hold(std::shared_ptr<HoldCall> call) {
     auto request = parse_hold(call->request(), limits_);
     if (!request) {

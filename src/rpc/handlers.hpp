@@ -26,6 +26,7 @@ public:
     void acquire(Call<v1::AcquireRequest, v1::AcquireResponse> call);
     void release(Call<v1::ReleaseRequest, v1::ReleaseResponse> call);
     void renew(Call<v1::RenewRequest, v1::RenewResponse> call);
+    void convert(Call<v1::ConvertRequest, v1::ConvertResponse> call);
     void get_lock(Call<v1::GetLockRequest, v1::GetLockResponse> call);
     void list_locks(Call<v1::ListLocksRequest, v1::ListLocksResponse> call);
     void hold(std::shared_ptr<HoldCall> call);

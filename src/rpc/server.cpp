@@ -36,7 +36,8 @@ using Waiting = v1::LockService::WithAsyncMethod_Acquire<
     v1::LockService::WithAsyncMethod_Release<v1::LockService::WithAsyncMethod_Renew<
         v1::LockService::WithAsyncMethod_GetLock<v1::LockService::WithAsyncMethod_ListLocks<
             v1::LockService::WithAsyncMethod_Validate<v1::LockService::WithAsyncMethod_Hold<
-                v1::LockService::WithAsyncMethod_Session<v1::LockService::Service>>>>>>>>;
+                v1::LockService::WithAsyncMethod_Session<
+                    v1::LockService::WithAsyncMethod_Convert<v1::LockService::Service>>>>>>>>>;
 using LockService = WithUnserved<Waiting>;
 
 // A Request...() of the generated service; each is a member of another of its mix-ins.
@@ -127,6 +128,8 @@ struct Server::Impl {
         method(service, &LockService::RequestListLocks, handlers, &Handlers::list_locks, 4);
     Method<v1::ValidateRequest, v1::ValidateResponse> validate =
         method(service, &LockService::RequestValidate, handlers, &Handlers::validate, 5);
+    Method<v1::ConvertRequest, v1::ConvertResponse> convert =
+        method(service, &LockService::RequestConvert, handlers, &Handlers::convert, 8, true);
     HoldCall::MethodType hold{
         6,
         [this](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
@@ -204,6 +207,7 @@ void Server::Impl::arm_all(grpc::ServerCompletionQueue& queue) {
     arm(acquire, queue, kArmedOften);
     arm(release, queue, kArmedOften);
     arm(renew, queue, kArmedOften);
+    arm(convert, queue, kArmedRarely);
     arm(get_lock, queue, kArmedRarely);
     arm(list_locks, queue, kArmedRarely);
     arm(validate, queue, kArmedRarely);

@@ -22,8 +22,15 @@
 namespace holdfast::rpc {
 
 // The RPCs that are served and counted, and gRPC's status codes, both by index.
-inline constexpr std::array<std::string_view, 8> kMethods{
-    "Acquire", "Release", "Renew", "GetLock", "ListLocks", "Validate", "Hold", "Session"};
+inline constexpr std::array<std::string_view, 9> kMethods{"Acquire",
+                                                         "Release",
+                                                         "Renew",
+                                                         "GetLock",
+                                                         "ListLocks",
+                                                         "Validate",
+                                                         "Hold",
+                                                         "Session",
+                                                         "Convert"};
 extern const std::array<std::string_view, 17> kStatusCodes;
 
 struct ServerSettings {

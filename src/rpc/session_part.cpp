@@ -227,19 +227,58 @@ void SessionPart::renew(core::LockManager& manager,
                   });
 }
 
+void SessionPart::convert(core::LockManager& manager,
+                          std::uint64_t id,
+                          core::LockManager::ConvertRequest request) {
+    request.times = {clock_.now(), core::kNever};
+    converting_[id] = 0;  // it may be decided before convert() returns
+    const auto ticket = manager.convert(
+        std::move(request), [self = shared_from_this(), id](core::Result<core::Grant> converted) {
+            self->converting_.erase(id);
+            v1::OperationResult result;
+            result.set_id(id);
+            if (!converted) {
+                self->finish(id, converted.error());
+            } else if (fill(*result.mutable_convert()->mutable_lease(),
+                            *converted,
+                            self->anchor_,
+                            self->clock_.now())) {
+                self->finish(std::move(result));
+            } else {
+                self->finish(id,
+                             {core::Reason::outcome_unknown,
+                              "the conversion was confirmed too late to be of use"});
+            }
+        });
+    if (const auto found = converting_.find(id); found != converting_.end()) {
+        found->second = ticket;
+    }
+}
+
 void SessionPart::cancel(core::LockManager& manager, std::uint64_t id, std::uint64_t which) {
-    const auto found = acquiring_.find(which);
-    const bool waits = found != acquiring_.end();
-    if (waits) {
+    v1::OperationResult result;
+    result.set_id(id);
+    result.set_cancelled(cancel_waiting(manager, which));
+    finish(std::move(result));
+}
+
+bool SessionPart::cancel_waiting(core::LockManager& manager, std::uint64_t which) {
+    const core::Error cancelled{core::Reason::cancelled,
+                                "cancelled by an operation of the session"};
+    if (const auto found = acquiring_.find(which); found != acquiring_.end()) {
         manager.cancel_acquire(found->second);
         acquiring_.erase(found);
         link_->lease_over();
-        finish(which, {core::Reason::cancelled, "cancelled by an operation of the session"});
+        finish(which, cancelled);
+        return true;
     }
-    v1::OperationResult result;
-    result.set_id(id);
-    result.set_cancelled(waits);
-    finish(std::move(result));
+    if (const auto found = converting_.find(which); found != converting_.end()) {
+        manager.cancel_acquire(found->second);
+        converting_.erase(found);
+        finish(which, cancelled);
+        return true;
+    }
+    return false;
 }
 
 void SessionPart::ping(core::Instant anchor, v1::Pong& pong) {
@@ -253,8 +292,10 @@ void SessionPart::ping(core::Instant anchor, v1::Pong& pong) {
 void SessionPart::stream_broke(core::LockManager& manager, std::size_t begun) {
     flush();  // to nobody; what it tells of was not sent
     broke_after_ = begun;
-    for (const auto& [id, ticket] : std::exchange(acquiring_, {})) {
-        manager.cancel_acquire(ticket);
+    for (auto* waiting : {&acquiring_, &converting_}) {
+        for (const auto& [id, ticket] : std::exchange(*waiting, {})) {
+            manager.cancel_acquire(ticket);
+        }
     }
     for (const auto& [key, held] : std::exchange(held_, {})) {
         held->over = true;

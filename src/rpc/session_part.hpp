@@ -68,7 +68,10 @@ public:
     void acquire(core::LockManager& manager, std::uint64_t id, HoldRequest request);
     void release(core::LockManager& manager, std::uint64_t id, core::Lease lease);
     void renew(core::LockManager& manager, std::uint64_t id, core::Lease lease, core::Ttl ttl);
-    // Ends operation `which` with CANCELLED, if it is an acquire that still waits.
+    void convert(core::LockManager& manager,
+                 std::uint64_t id,
+                 core::LockManager::ConvertRequest request);
+    // Ends operation `which` with CANCELLED, if it is an acquire or a conversion that still waits.
     void cancel(core::LockManager& manager, std::uint64_t id, std::uint64_t which);
 
     // elapsed_ms counts from here on now. Adds what is held to the pong.
@@ -86,6 +89,7 @@ private:
                  bool resumed,
                  core::Result<core::Grant> grant);
     void forget(const Held& held);
+    bool cancel_waiting(core::LockManager& manager, std::uint64_t which);
     void finish(v1::OperationResult result);
     void finish(std::uint64_t id, const core::Error& error);
     void tell(v1::LeaseEvent event);
@@ -97,7 +101,8 @@ private:
     core::Shards& shards_;
     const std::size_t shard_;
     core::Instant anchor_;
-    absl::flat_hash_map<std::uint64_t, core::LockManager::Ticket> acquiring_;  // by operation
+    absl::flat_hash_map<std::uint64_t, core::LockManager::Ticket> acquiring_;   // by operation
+    absl::flat_hash_map<std::uint64_t, core::LockManager::Ticket> converting_;  // likewise
     absl::flat_hash_map<core::HolderId, std::shared_ptr<Held>> held_;
     std::optional<std::size_t> broke_after_;  // so many messages were given to gRPC
     v1::SessionEvent out_;                    // what leaves at the next flush

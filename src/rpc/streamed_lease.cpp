@@ -93,6 +93,11 @@ void StreamedLease::anchored(core::Instant anchor, core::Ttl ttl, core::Instant 
     renewed(deadline);
 }
 
+void StreamedLease::converted(const core::Lease& lease, core::Instant deadline) {
+    grant_->lease = lease;
+    renewed(deadline);
+}
+
 void StreamedLease::at_risk(core::Instant deadline, std::string_view why) {
     v1::LeaseEvent told = event();
     v1::AtRisk& risk = *told.mutable_at_risk();

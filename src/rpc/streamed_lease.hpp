@@ -36,6 +36,7 @@ public:
 
     void renewed(core::Instant deadline) override;
     void anchored(core::Instant anchor, core::Ttl ttl, core::Instant deadline) override;
+    void converted(const core::Lease& lease, core::Instant deadline) override;
     void at_risk(core::Instant deadline, std::string_view why) override;
     void recovered(core::Instant deadline) override;
     void revoke_requested(core::Instant until, std::string_view reason) override;

@@ -212,6 +212,26 @@ Result<HoldRequest> parse_hold(pb::AcquireRequest& request, const core::Limits& 
     });
 }
 
+Result<core::LockManager::ConvertRequest> parse(const pb::ConvertRequest& request,
+                                                const core::Limits& limits) {
+    auto lease = core::decode_lease_id(request.lease_id());
+    if (!lease) {
+        return tl::unexpected(lease.error());
+    }
+    const auto wait = limits.check_wait(request.wait_ms());
+    if (!wait) {
+        return tl::unexpected(wait.error());
+    }
+    const bool shared = request.mode() == pb::MODE_SHARED;
+    if (!shared && request.mode() != pb::MODE_EXCLUSIVE) {
+        return core::invalid("mode",
+                             "mode is " + std::to_string(request.mode()) +
+                                 "; a lease is converted to MODE_EXCLUSIVE (1) or MODE_SHARED (2)");
+    }
+    return core::LockManager::ConvertRequest{
+        *std::move(lease), shared ? core::Mode::shared : core::Mode::exclusive, *wait, {}};
+}
+
 Result<ListRequest> parse(const pb::ListLocksRequest& request) {
     if (request.prefix().size() > core::LockName::kMaxBytes ||
         !core::is_clean_utf8(request.prefix())) {

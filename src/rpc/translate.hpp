@@ -35,6 +35,9 @@ struct HoldRequest {
 core::Result<HoldRequest> parse_resume(const pb::Resume& request, const core::Limits& limits);
 core::Result<HoldRequest> parse_hold(pb::AcquireRequest& request, const core::Limits& limits);
 
+core::Result<core::LockManager::ConvertRequest> parse(const pb::ConvertRequest& request,
+                                                      const core::Limits& limits);
+
 struct ListRequest {
     std::string prefix;
     std::string from;

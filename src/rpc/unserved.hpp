@@ -28,9 +28,6 @@ public:
                             v1::AcquireAllResponse*) override {
         return unserved("AcquireAll");
     }
-    grpc::Status Convert(Context*, const v1::ConvertRequest*, v1::ConvertResponse*) override {
-        return unserved("Convert");
-    }
     grpc::Status Watch(Context*,
                        const v1::WatchRequest*,
                        grpc::ServerWriter<v1::WatchEvent>*) override {

@@ -26,13 +26,18 @@ namespace holdfast::store {
 // What another daemon's command did that concerns this station.
 struct Notice {
     enum class Kind {
-        freed,  // it may be this station's turn
-        ended,  // a lease that is watched here was released
-        moved,  // a lease that was watched here is watched by another
+        freed,    // it may be this station's turn
+        ended,    // a lease that is watched here was released
+        moved,    // a lease that was watched here is watched by another
+        revoked,  // a lease that is watched here was revoked
+        changed,  // a lock that this station listens for
     };
     Kind kind;
     core::LockName name;
     core::HolderId holder;  // of the lease
+    core::Revocation how = core::Revocation::yield;
+    core::Milliseconds closes_in{0};
+    std::string reason;
 };
 
 class RedisLockStore : public core::LockStore {
@@ -71,6 +76,9 @@ public:
     void renew(std::span<const core::RenewCommand> commands,
                core::Milliseconds timeout,
                core::StoreDone<std::vector<core::RenewAnswer>> done) override;
+    void revoke(const core::RevokeCommand& command,
+                core::Milliseconds timeout,
+                core::StoreDone<std::vector<core::HolderState>> done) override;
     void inspect(const core::LockName& name,
                  core::Milliseconds timeout,
                  core::StoreDone<std::optional<core::LockState>> done) override;
@@ -85,7 +93,11 @@ public:
 
     // Where scripts PUBLISH what this station should know.
     static std::string channel_of(std::string_view station);
-    // What came on that channel, as what it says; empty if it is not understood.
+    // Where scripts PUBLISH that this lock has changed: one of kWatchChannels.
+    static constexpr std::size_t kWatchChannels = 64;
+    std::string watch_channel(const core::LockName& name) const;
+    static std::string watch_channel(std::size_t index);
+    // What came on such a channel, as what it says; empty if it is not understood.
     std::optional<Notice> parse_notice(std::string_view payload) const;
 
 private:
@@ -129,6 +141,7 @@ private:
     ScriptPair convert_;
     ScriptPair leave_;
     ScriptPair adopt_;
+    ScriptPair revoke_;
 };
 
 }  // namespace holdfast::store

@@ -14,6 +14,7 @@ using core::StoreFailure;
 constexpr std::int64_t kConflict = 4;
 constexpr std::int64_t kLost = 7;
 constexpr std::int64_t kRecovering = 8;
+constexpr std::int64_t kRevoked = 9;
 constexpr std::int64_t kRenewalsLost = -1;
 // Where release.lua's reply tells what became of the next waiter.
 constexpr std::size_t kHandedAt = 3;
@@ -39,6 +40,14 @@ std::optional<core::Mode> mode_in(const redis::Value& letter) {
         return core::Mode::shared;
     }
     return text == "p" ? std::optional{core::Mode::permit} : std::nullopt;
+}
+
+// {token, held_for_us, left_us, units, owner, metadata}
+core::HolderState holder_in(const redis::Value& one) {
+    return {{std::string{one[4].text()}, token_in(one[0]), from_us(one[2])},
+            std::string{one[5].text()},
+            from_us(one[1]),
+            static_cast<std::uint32_t>(one[3].integer())};
 }
 
 tl::unexpected<StoreError> conflict(std::string_view why) {
@@ -151,16 +160,28 @@ core::StoreResult<std::monostate> decode_done(const redis::Value& reply) {
     }
 }
 
-core::StoreResult<core::RenewAnswer> decode_convert(const redis::Value& reply) {
+core::StoreResult<core::RenewAnswer> decode_take_over(const redis::Value& reply,
+                                                      const core::Lease& lease) {
     switch (code_of(reply)) {
         case 0:
             return core::RenewAnswer{false, token_in(reply[2])};
-        case 1:
-            return core::RenewAnswer{true, {}};
+        case 1: {
+            core::RenewAnswer answer{true, token_in(reply[2])};
+            const auto mode = mode_in(reply[3]);
+            const core::Access access =
+                mode && *mode != lease.access.mode ? core::Access{*mode} : lease.access;
+            answer.now = core::HeldAs{token_in(reply[2]), access};
+            return answer;
+        }
         case kLost:
             return lost();
         case kRecovering:
             return core::RenewAnswer{false, {}, true};
+        case kRevoked: {
+            core::RenewAnswer answer;
+            answer.revoked = true;
+            return answer;
+        }
         case kConflict:
             return conflict(reply[2].text());
         default:
@@ -168,21 +189,48 @@ core::StoreResult<core::RenewAnswer> decode_convert(const redis::Value& reply) {
     }
 }
 
-core::StoreResult<std::vector<core::RenewAnswer>> decode_renew(const redis::Value& reply,
-                                                               std::size_t expected) {
+core::StoreResult<std::vector<core::RenewAnswer>> decode_renew(
+    const redis::Value& reply, const std::vector<core::HeldAs>& asked) {
+    constexpr std::size_t kPerLease = 4;
     if (says_lost(reply)) {
         return lost();
     }
-    if (reply.size() != 1 + 2 * expected) {
+    if (reply.size() != 1 + kPerLease * asked.size()) {
         return unexpected();
     }
     std::vector<core::RenewAnswer> answers;
-    answers.reserve(expected);
-    for (std::size_t i = 0; i < expected; ++i) {
-        const std::int64_t code = reply[1 + 2 * i].integer();
-        answers.push_back({code == 1, token_in(reply[2 + 2 * i]), code == 2});
+    answers.reserve(asked.size());
+    for (std::size_t i = 0; i < asked.size(); ++i) {
+        const std::size_t at = 1 + kPerLease * i;
+        const std::int64_t code = reply[at].integer();
+        core::RenewAnswer answer{code == 1, token_in(reply[at + 1]), code == 2};
+        answer.revoked = code == 3;
+        const std::int64_t as = reply[at + 2].integer();
+        if (as > 0) {
+            answer.now = core::HeldAs{token_in(reply[at + 2]), core::Access{}};
+        } else if (as < 0) {
+            answer.now = core::HeldAs{asked[i].token, core::Access{core::Mode::shared}};
+        }
+        if (reply[at + 3].integer() > 0) {
+            answer.closes_in = from_us(reply[at + 3]);
+        }
+        answers.push_back(answer);
     }
     return answers;
+}
+
+core::StoreResult<std::vector<core::HolderState>> decode_revoke(const redis::Value& reply) {
+    if (code_of(reply) == kConflict) {
+        return conflict(reply[2].text());
+    }
+    if (code_of(reply) != 1) {
+        return unexpected();
+    }
+    std::vector<core::HolderState> holders;
+    for (std::size_t i = 2; i < reply.size(); ++i) {
+        holders.push_back(holder_in(reply[i]));
+    }
+    return holders;
 }
 
 core::StoreResult<std::optional<core::LockState>> decode_state(const core::LockName& name,
@@ -204,11 +252,7 @@ core::StoreResult<std::optional<core::LockState>> decode_state(const core::LockN
     state.limit = static_cast<std::uint32_t>(entry[3].integer());
     state.waiting = static_cast<std::size_t>(entry[4].integer());
     for (std::size_t i = 5; i < entry.size(); ++i) {
-        const redis::Value one = entry[i];
-        state.holders.push_back({{std::string{one[4].text()}, token_in(one[0]), from_us(one[2])},
-                                 std::string{one[5].text()},
-                                 from_us(one[1]),
-                                 static_cast<std::uint32_t>(one[3].integer())});
+        state.holders.push_back(holder_in(entry[i]));
     }
     return std::optional{std::move(state)};
 }

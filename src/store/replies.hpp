@@ -13,9 +13,14 @@ core::StoreResult<core::AcquireAnswer> decode_acquire(const redis::Value& reply)
 core::StoreResult<core::ReleaseAnswer> decode_release(const redis::Value& reply);
 // Of scripts that only say that they have run: cancel, leave.
 core::StoreResult<std::monostate> decode_done(const redis::Value& reply);
-core::StoreResult<core::RenewAnswer> decode_convert(const redis::Value& reply);
-core::StoreResult<std::vector<core::RenewAnswer>> decode_renew(const redis::Value& reply,
-                                                               std::size_t expected);
+// Of convert.lua and adopt.lua.
+core::StoreResult<core::RenewAnswer> decode_take_over(const redis::Value& reply,
+                                                      const core::Lease& lease);
+// Of revoke.lua.
+core::StoreResult<std::vector<core::HolderState>> decode_revoke(const redis::Value& reply);
+// `asked`: as the leases were told.
+core::StoreResult<std::vector<core::RenewAnswer>> decode_renew(
+    const redis::Value& reply, const std::vector<core::HeldAs>& asked);
 // One entry of inspect.lua's reply; empty if there is no record.
 core::StoreResult<std::optional<core::LockState>> decode_state(const core::LockName& name,
                                                                const redis::Value& entry);

@@ -14,7 +14,7 @@ namespace {
 
 using namespace holdfast::core;
 
-constexpr std::array<std::pair<const char*, std::string_view>, 9> kScripts{{
+constexpr std::array<std::pair<const char*, std::string_view>, 10> kScripts{{
     {"acquire", store::kLua_acquire},
     {"release", store::kLua_release},
     {"cancel", store::kLua_cancel},
@@ -24,6 +24,7 @@ constexpr std::array<std::pair<const char*, std::string_view>, 9> kScripts{{
     {"leave", store::kLua_leave},
     {"adopt", store::kLua_adopt},
     {"canary", store::kLua_canary},
+    {"revoke", store::kLua_revoke},
 }};
 
 std::string script_named_by(const std::string& sha) {

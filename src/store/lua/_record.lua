@@ -12,6 +12,8 @@
 --   f   "from delay": not to be granted before `from`; `delay` after i's expiry. Empty: neither
 --   q   tickets of daemons that wait: see _queue.lua
 --   a   the station to tell when somebody else ends the lease of i. Empty: none
+--   u   "from closes" of the lease of i: the token of the shared lease that it was converted from, or 0;
+--       when it ceases to be renewed, as it was revoked, or 0. Empty: neither
 --   c<16 bytes>  a closed holder or call id: h or e (its verdict) and the time it was closed
 --   n   how many closed ids there are    s   since when (time of the last purge)
 -- A free lock keeps t, so that tokens go on where they were, until the record expires. Fields that
@@ -59,7 +61,7 @@ end
 -- The record as a table, with the values of more fields in `more`; or nil and why the key is no lock.
 -- A missing record is one of version nil that nobody has.
 local function open(key, ...)
-    local values = redis.pcall('HMGET', key, 'v', 't', 'e', 'i', 'k', 'm', 'q', 'z', 'f', 'a', ...)
+    local values = redis.pcall('HMGET', key, 'v', 't', 'e', 'i', 'k', 'm', 'q', 'z', 'f', 'a', 'u', ...)
     if values.err then
         if string.find(values.err, 'WRONGTYPE', 1, true) then
             return nil, 'the key holds a value of another type'
@@ -77,8 +79,8 @@ local function open(key, ...)
         key = key, version = values[1] or nil, token = tonumber(values[2] or '0'),
         expiry = tonumber(values[3] or '0'), holder = present(values[4]), calls = values[5] or '',
         mode = present(values[6]), queue = values[7] or '', host = present(values[10]),
-        from = 0, delay = 0, units = 0, earliest = 0, limit = 0, exclusive = 0,
-        more = {unpack(values, 11, 10 + select('#', ...))},
+        from = 0, delay = 0, units = 0, earliest = 0, limit = 0, exclusive = 0, was = 0, closes = 0,
+        more = {unpack(values, 12, 11 + select('#', ...))},
     }
     if present(values[8]) then
         local units, earliest, limit, exclusive = string.match(values[8], '^(%d+) (%d+) (%d+) (%d+)$')
@@ -89,8 +91,30 @@ local function open(key, ...)
         local from, delay = string.match(values[9], '^(%d+) (%d+)$')
         lock.from, lock.delay = tonumber(from), tonumber(delay)
     end
-    if not (lock.token and lock.expiry and lock.units and lock.from) or lock.token >= TOKEN_END then
+    if present(values[11]) then
+        local was, closes = string.match(values[11], '^(%d+) (%d+)$')
+        lock.was, lock.closes = tonumber(was), tonumber(closes)
+    end
+    if not (lock.token and lock.expiry and lock.units and lock.from and lock.was) or lock.token >= TOKEN_END then
         return nil, 'the record is damaged'
     end
     return lock
+end
+
+-- True if the exclusive lease is this one, as it stands or as it was before it was converted.
+local function owns(lock, id, token)
+    return lock.holder == id and (lock.token == token or (lock.was > 0 and lock.was == token))
+end
+
+-- The field u.
+local function extras(was, closes)
+    return (was > 0 or closes > 0) and string.format('%d %d', was, closes) or ''
+end
+
+local WATCH_CHANNELS = 64
+
+-- Tells whoever watches this lock that it is not as it was. RedisLockStore::watch_channel() is the same.
+local function changed(key)
+    local channel = (string.byte(key, -1) + 7 * #key) % WATCH_CHANNELS
+    redis.call('PUBLISH', 'holdfast:watch:' .. channel, 'c' .. key)
 end

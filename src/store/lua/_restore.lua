@@ -19,7 +19,7 @@ local function restore(lock, lease, now, retention)
         lock.units, lock.exclusive = 0, 0
     end
     local token = math.max(lock.token, lease.token)
-    local fields = {'v', '1', 't', decimal(token), 'm', lease.mode, 'q', lock.queue, 'f', '', 'k', '', 'o', '', 'd', ''}
+    local fields = {'v', '1', 't', decimal(token), 'm', lease.mode, 'q', lock.queue, 'f', '', 'k', '', 'o', '', 'd', '', 'u', ''}
     local function add(field, value)
         fields[#fields + 1], fields[#fields + 2] = field, value
     end
@@ -30,7 +30,7 @@ local function restore(lock, lease, now, retention)
         add('e', '0')
         add('a', '')
         add('h' .. lease.id, pack({expiry = lease.expiry, token = lease.token, since = now,
-                                   units = lease.units, delay = 0, calls = '', host = lease.host,
+                                   units = lease.units, delay = 0, closes = 0, calls = '', host = lease.host,
                                    owner = '', data = ''}))
     else
         add('i', lease.id)

@@ -43,7 +43,7 @@ local function save(lock, retention, ends, fields)
     local z, f = outline(lock)
     if not lock.version then
         fields = {'v', '1', 't', decimal(lock.token), 'e', '0', 'i', '', 'k', '', 'm', lock.mode or 'x',
-                  'q', lock.queue, 'z', z, 'f', f, 'a', '', unpack(fields)}
+                  'q', lock.queue, 'z', z, 'f', f, 'a', '', 'u', '', unpack(fields)}
         lock.version = '1'
     elseif lock.changed then
         fields = {'q', lock.queue, 'z', z, 'f', f, unpack(fields)}
@@ -59,14 +59,22 @@ end
 -- The holder's own lease again: a retry. It writes too, so that WAIT covers it. Nil if `want` has none.
 local function again(lock, want, now, retention)
     if lock.holder == want.id and now < lock.expiry and want.mode ~= 's' and want.mode ~= 'p' then
-        lock.expiry = math.max(now + want.keep, lock.expiry)  -- an expiry never moves back
+        local ends = renewed_until(lock.expiry, lock.closes, now, want.keep)
+        if not ends then
+            return {3, now}
+        end
+        lock.expiry = ends
         local calls = with_call(lock.calls, want.call)
         save(lock, retention, lock.expiry, {'e', decimal(lock.expiry), 'k', calls})
         return {1, now, lock.token}
     end
     local one = (want.mode == 's' or want.mode == 'p') and find(lock, want.id)
     if one and now < one.expiry then
-        one.expiry = math.max(now + want.keep, one.expiry)
+        local ends = renewed_until(one.expiry, one.closes, now, want.keep)
+        if not ends then
+            return {3, now}
+        end
+        one.expiry = ends
         one.calls = with_call(one.calls, want.call)
         save(lock, retention, one.expiry, {'h' .. want.id, pack(one)})
         return {1, now, one.token}
@@ -88,11 +96,16 @@ local function install(lock, want, now, floor, retention)
         lock.earliest, lock.delay = math.min(lock.earliest, ends), 0
         fields = {'t', decimal(lock.token), 'm', want.mode, 'i', '', 'h' .. want.id,
                   pack({expiry = ends, token = lock.token, since = now, units = want.units,
-                        delay = want.delay, calls = want.call, host = want.host, owner = want.owner,
+                        delay = want.delay, closes = 0, calls = want.call, host = want.host, owner = want.owner,
                         data = want.data})}
         lock.holder, lock.changed = nil, true
     else
-        if want.mode == 'u' then
+        local was, closes = 0, 0
+        if want.mode == 'u' then  -- the lease stays what it was, but for its token and mode
+            local one = find(lock, want.id)
+            was, closes, ends = one.token, one.closes, math.max(ends, one.expiry)
+            want.owner, want.data, want.delay = one.owner, one.data, one.delay
+            want.host = want.host ~= '' and want.host or one.host
             redis.call('HDEL', lock.key, 'h' .. want.id)
         end
         if lock.units > 0 or lock.exclusive > 0 or lock.delay ~= want.delay then
@@ -104,8 +117,12 @@ local function install(lock, want, now, floor, retention)
         if lock.host or want.host ~= '' then
             fields[#fields + 1], fields[#fields + 2] = 'a', want.host
         end
+        if lock.was + lock.closes + was + closes > 0 then
+            fields[#fields + 1], fields[#fields + 2] = 'u', extras(was, closes)
+        end
     end
     save(lock, retention, ends, fields)
+    changed(lock.key)
     return {1, now, lock.token}
 end
 
@@ -114,7 +131,7 @@ end
 -- Returns {1, now, token}                         granted
 --         {2, now, token, left_us, owner, waiting} not now: who holds it (token 0: it is others' turn),
 --                                                 when to look again, how many wait elsewhere
---         {3, now}                                closed
+--         {3, now}                                closed, or revoked
 --         {4, now, why}                           the name is in use in another mode
 --         {5, now}                                of mode u: another holder asked first; or the shared
 --                                                 lease is gone

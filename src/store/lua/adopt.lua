@@ -5,9 +5,10 @@
 -- ARGV 1 holder id, 16 bytes      2 the lease's token      3 how long to keep it, us
 --      4 station that asks, 8 bytes                        5 retention of the record, ms
 --      6 what is known of the store's memory: see _memory.lua
--- Reply {1, time}                 done
+-- Reply {1, time, token, mode}    done; as it is held now: mode x, s or p
 --       {0, time, newest_token}   it is not this lease's (any more)
 --       {4, time, why}            the key is not such a lock
+--       {9, time}                 it was revoked, and is not renewed any more
 --       {7, time}                 the memory is lost, nothing was done
 --       {8, time, wait_us}        what stands is not certain yet, as the memory was lost
 -- O(1): TIME, HMGET, PEXPIREAT, HSET.
@@ -27,16 +28,21 @@ if not lock then
     return {4, now, why}
 end
 local one, before = find(lock, id), nil
-local fields, ends
-if lock.holder == id and lock.token == ours and now < lock.expiry then
-    ends, before = math.max(now + keep, lock.expiry), lock.host
+local fields, ends, token, mode
+if owns(lock, id, ours) and now < lock.expiry then
+    ends, before = renewed_until(lock.expiry, lock.closes, now, keep), lock.host
+    token, mode = lock.token, 'x'
     fields = {'e', decimal(ends), 'a', station}
 elseif one and one.token == ours and now < one.expiry then
-    ends, before = math.max(now + keep, one.expiry), present(one.host)
-    one.expiry, one.host = ends, station
+    ends, before = renewed_until(one.expiry, one.closes, now, keep), present(one.host)
+    token, mode = one.token, lock.mode
+    one.expiry, one.host = ends or one.expiry, station
     fields = {'h' .. id, pack(one)}
 else
     return {0, now, lock.token}
+end
+if not ends then
+    return {9, now}
 end
 local expires = math.floor(math.max(lock.token, ends) / 1000) + tonumber(ARGV[5])
 redis.call('PEXPIREAT', KEYS[1], decimal(expires))
@@ -44,4 +50,4 @@ redis.call('HSET', KEYS[1], unpack(fields))
 if before and before ~= station then
     redis.call('PUBLISH', 'holdfast:' .. before, 'm' .. id .. KEYS[1])
 end
-return {1, now}
+return {1, now, token, mode}

@@ -46,6 +46,7 @@ if lock.changed then
     save(lock, tonumber(ARGV[4]), now, {})
 end
 if holds or shares then
+    changed(lock.key)
     tell(lock, station, now)
 end
 return {1, now}

@@ -6,7 +6,7 @@
 -- ARGV 1 holder id, 16 bytes      2 the lease's token      3 how long to keep it, us
 --      4 station that asks, 8 bytes                        5 retention of the record, ms
 --      6 what is known of the store's memory: see _memory.lua
--- Reply {1, time}                 done
+-- Reply {1, time, token, mode}    done; as it is held now: mode s
 --       {0, time, newest_token}   it is not this lease's (any more)
 --       {4, time, why}            the key is not such a lock
 --       {7, time}                 the memory is lost, nothing was done
@@ -32,16 +32,17 @@ end
 local one = find(lock, id)
 if one and one.token == ours and now < one.expiry then
     one.expiry = math.max(one.expiry, now + keep)
-elseif lock.holder == id and lock.token == ours and now < lock.expiry then
-    one = {expiry = math.max(lock.expiry, now + keep), token = ours, since = tonumber(lock.more[1]),
-           units = 1, delay = lock.delay, calls = lock.calls, host = lock.host or '',
+elseif owns(lock, id, ours) and now < lock.expiry then
+    one = {expiry = math.max(lock.expiry, now + keep), token = lock.token, since = tonumber(lock.more[1]),
+           units = 1, delay = lock.delay, closes = lock.closes, calls = lock.calls, host = lock.host or '',
            owner = lock.more[2] or '', data = lock.more[3] or ''}
-    lock.mode, lock.holder, lock.units, lock.exclusive, lock.delay = 's', nil, 1, ours, 0
+    lock.mode, lock.holder, lock.units, lock.exclusive, lock.delay = 's', nil, 1, lock.token, 0
     lock.earliest = one.expiry
     lock.changed = true
 else
     return {0, now, lock.token}
 end
 save(lock, tonumber(ARGV[5]), one.expiry, {'m', lock.mode, 'i', '', 'h' .. id, pack(one)})
+changed(lock.key)
 tell(lock, ARGV[4], now)
-return {1, now}
+return {1, now, one.token, lock.mode}

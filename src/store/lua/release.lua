@@ -31,10 +31,10 @@ if not lock then
     return {4, now, why}
 end
 local closed, count, since = lock.more[1], lock.more[2], lock.more[3]
-local code, newer = 0, 0
+local code, newer, ended = 0, 0, false
 local one = find(lock, id)
-if lock.holder == id and lock.token == ours then
-    code = now < lock.expiry and 1 or 2
+if owns(lock, id, ours) then
+    code, ended = now < lock.expiry and 1 or 2, true
     close(lock.key, id, code == 1 and 'h' or 'e', now, count, since, true)
     if code == 2 and lock.delay > 0 then
         lock.from, lock.changed = lock.expiry + lock.delay, true
@@ -44,7 +44,7 @@ if lock.holder == id and lock.token == ours then
     end
     lock.holder, lock.delay, lock.changed = nil, 0, lock.changed or lock.delay > 0
 elseif one and one.token == ours then
-    code = now < one.expiry and 1 or 2
+    code, ended = now < one.expiry and 1 or 2, true
     close(lock.key, id, code == 1 and 'h' or 'e', now, count, since, false)
     redis.call('HDEL', lock.key, 'h' .. id)
     if code == 2 and one.delay > 0 then
@@ -79,6 +79,9 @@ if handed then
     end
 end
 if not handed or handed[1] ~= 1 then
+    if ended then
+        changed(lock.key)
+    end
     tell(lock, station, now)
 end
 return reply

@@ -11,9 +11,13 @@
 --      3  station that asks, 8 bytes
 --      then for each lock: holder id, token, how long to keep the lease (us), mode (x s p), units, limit,
 --      1 if its time has certainly not run out
--- Reply {time, code, newest token, code, newest token, ...}; newest is 0 without a record
---       code 1 renewed    0 it is not there (any more)    2 not certain yet, while nothing is granted
---       {time, -1}        the memory is lost, nothing was done
+-- Reply {time, four for each lock...}
+--       code       1 renewed    0 it is not there (any more)    2 not certain yet, while nothing is granted
+--                  3 it was revoked, and is not renewed any more
+--       newest     token of the lock, 0 without a record
+--       as         it has been converted: token of the exclusive lease, or -1 if it is shared now; else 0
+--       closes_in  it was revoked, and can be renewed for so long (us, at least 1); else 0
+--       {time, -1} the memory is lost, nothing was done
 -- O(n): TIME, and for each HMGET, PEXPIREAT, HSET (in this order: Redis 6.2 refuses an HSET that comes
 -- first when memory is full, and all leases would die).
 --@include _record.lua
@@ -30,31 +34,41 @@ for i = 1, #KEYS - 1 do
     local key, at = KEYS[i], 7 * i - 3
     local id, ours, keep = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
     local lock = open(key)
-    local renewed = 0
+    local code, as, closes = 0, 0, 0
     local field, value, ends
     if wait > 0 and ARGV[at + 6] ~= '1' then
-        renewed = 2
-    elseif lock and lock.holder == id and lock.token == ours and now < lock.expiry then
-        ends = math.max(now + keep, lock.expiry)
-        field, value = 'e', decimal(ends)
+        code = 2
+    elseif lock and owns(lock, id, ours) and now < lock.expiry then
+        closes, code = lock.closes, 3
+        as = (lock.token ~= ours or ARGV[at + 3] ~= 'x') and lock.token or 0
+        ends = renewed_until(lock.expiry, closes, now, keep)
+        if ends then
+            field, value = 'e', decimal(ends)
+        end
     elseif lock and lock.units > 0 then
         local one = find(lock, id)
         if one and one.token == ours and now < one.expiry then
-            one.expiry = math.max(now + keep, one.expiry)
-            ends, field, value = one.expiry, 'h' .. id, pack(one)
+            closes, code = one.closes, 3
+            as = ARGV[at + 3] == 'x' and -1 or 0
+            ends = renewed_until(one.expiry, closes, now, keep)
+            if ends then
+                one.expiry = ends
+                field, value = 'h' .. id, pack(one)
+            end
         end
     end
     if field then
         local expires = math.floor(math.max(lock.token, ends) / 1000) + retention
         redis.call('PEXPIREAT', key, decimal(expires))
         redis.call('HSET', key, field, value)
-        renewed = 1
-    elseif wait > 0 and renewed == 0 and lock then
-        renewed = restore(lock, {id = id, token = ours, expiry = now + keep, mode = ARGV[at + 3],
+        code = 1
+    elseif wait > 0 and code == 0 and lock then
+        code = restore(lock, {id = id, token = ours, expiry = now + keep, mode = ARGV[at + 3],
                                  units = tonumber(ARGV[at + 4]), limit = tonumber(ARGV[at + 5]),
                                  host = ARGV[3]}, now, retention)
     end
-    reply[#reply + 1] = renewed
-    reply[#reply + 1] = lock and lock.token or 0
+    local n = #reply
+    reply[n + 1], reply[n + 2] = code, lock and lock.token or 0
+    reply[n + 3], reply[n + 4] = as, closes > 0 and math.max(1, closes - now) or 0
 end
 return reply
