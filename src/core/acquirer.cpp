@@ -252,9 +252,10 @@ void Acquirer::end(Attempt& attempt, Result<Grant> result) {
 Error Acquirer::refusal(const Attempt& attempt) const {
     const Contest& contest = *attempt.contest;
     if (attempt.unknown && attempt.request.upgrade) {
-        return {Reason::outcome_unknown,
-                "the store's answer was lost and could not be had again in time; the lease is held, "
-                "shared or exclusive: convert again, or renew, and the answer says which"};
+        return {
+            Reason::outcome_unknown,
+            "the store's answer was lost and could not be had again in time; the lease is held, "
+            "shared or exclusive: convert again, or renew, and the answer says which"};
     }
     if (attempt.unknown) {
         return {Reason::outcome_unknown,

@@ -175,9 +175,10 @@ void Acquirer::tell_waiting(Contest& contest) {
 }
 
 Error Acquirer::deadlock() {
-    return {Reason::deadlock,
-            "another holder waits already to have the lock for itself, and this lease stands in its "
-            "way; release it"};
+    return {
+        Reason::deadlock,
+        "another holder waits already to have the lock for itself, and this lease stands in its "
+        "way; release it"};
 }
 
 // The lease of a retry does not stand (any more): it waits like everybody else.

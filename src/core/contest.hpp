@@ -46,7 +46,8 @@ struct Acquirer::Attempt {
     // When it ends, unless it has not been asked for by then.
     Instant first_look_by(Milliseconds patience) const {
         return request.upgrade
-                   ? std::max(end_at, std::min(request.received_at + patience, request.call_deadline))
+                   ? std::max(end_at,
+                              std::min(request.received_at + patience, request.call_deadline))
                    : end_at;
     }
     bool shares() const { return request.access.mode == Mode::shared && !request.upgrade; }

@@ -28,13 +28,13 @@ LockManager::Ticket LockManager::convert(ConvertRequest request, Done<Grant> don
     upgrade.watched = watched;
     upgrade.received_at = request.times.received_at;
     upgrade.call_deadline = request.times.deadline;
-    return acquirer_.acquire(
-        std::move(upgrade), [this, done = std::move(done)](Result<Grant> grant) mutable {
-            if (grant) {
-                watchdog_.converted(grant->lease, grant->ttl, grant->sent_at);
-            }
-            done(std::move(grant));
-        });
+    return acquirer_.acquire(std::move(upgrade),
+                             [this, done = std::move(done)](Result<Grant> grant) mutable {
+                                 if (grant) {
+                                     watchdog_.converted(grant->lease, grant->ttl, grant->sent_at);
+                                 }
+                                 done(std::move(grant));
+                             });
 }
 
 void LockManager::downgrade(ConvertRequest request, Ttl ttl, Done<Grant> done) {

@@ -29,8 +29,8 @@ struct HeldLease : HeapPlace {
     Instant renew_at = kNever;  // kNever: not watched (any more)
     Instant watch_until = kNever;
     std::shared_ptr<LeaseListener> listener;  // empty: nobody is connected
-    unsigned failures = 0;  // renewals in a row that brought no answer; above 0 is AT_RISK
-    bool renewing = false;  // a renewal is under way
+    unsigned failures = 0;       // renewals in a row that brought no answer; above 0 is AT_RISK
+    bool renewing = false;       // a renewal is under way
     Instant converted_at{};      // its mode or token is known since
     Instant closes_at = kNever;  // it was revoked: its holder shall give it up by then
     bool revoked = false;        // and is not renewed any more

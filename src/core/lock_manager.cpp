@@ -307,8 +307,10 @@ void LockManager::resume(Lease lease,
                 return confirmed({lease, ttl}, known, sent_at);
             });
             if (grant) {
-                watchdog_.resume(
-                    grant->lease, ttl, sent_at, {watch_until(sent_at, max_hold), std::move(listener)});
+                watchdog_.resume(grant->lease,
+                                 ttl,
+                                 sent_at,
+                                 {watch_until(sent_at, max_hold), std::move(listener)});
             }
             done(std::move(grant));
             if (draining_) {

@@ -129,8 +129,8 @@ struct HeldAs {
 };
 struct RenewAnswer {
     bool renewed = false;
-    FencingToken newest;      // the lock's newest token, 0 if the store has no trace of the lock
-    bool recovering = false;  // the store has lost its memory, and may know better later
+    FencingToken newest;        // the lock's newest token, 0 if the store has no trace of the lock
+    bool recovering = false;    // the store has lost its memory, and may know better later
     std::optional<HeldAs> now;  // only of a lease that is there
     bool revoked = false;       // it is there, but is not renewed any more: it ends by itself
     std::optional<Milliseconds> closes_in;  // it was revoked, and is renewed for so long yet

@@ -2,10 +2,12 @@
 
 #include "core/shards.hpp"
 #include "daemon/store_probe.hpp"
+#include "holdfast/version.hpp"
 #include "redis/subscriber.hpp"
 #include "store/redis_lock_store.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <fstream>
@@ -14,6 +16,7 @@
 #include <stdexcept>
 #include <string_view>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 
 namespace holdfast::daemon {
@@ -33,6 +36,17 @@ std::string read_password(const std::string& path) {
         throw std::runtime_error("store.password_file " + path + " cannot be read or is empty");
     }
     return password;
+}
+
+// Host and process: the same for no two daemons at a time.
+std::string own_name(const Settings& settings) {
+    if (!settings.server.name.empty()) {
+        return settings.server.name;
+    }
+    constexpr std::size_t kLongestHost = 48;
+    std::array<char, 256> host{};
+    gethostname(host.data(), host.size() - 1);
+    return std::string{host.data()}.substr(0, kLongestHost) + ':' + std::to_string(getpid());
 }
 
 core::LockManager::Options manager_options(const Settings& settings) {
@@ -181,7 +195,8 @@ Daemon::Daemon(const Settings& settings, const redis::Settings& where, Logger lo
                             by_machine(settings_.server.queues),
                             [this](std::size_t method, std::size_t code, core::Duration took) {
                                 metrics_.rpc_finished(method, code, took);
-                            }},
+                            },
+                            admin_port()},
         clock_,
         settings_.limits,
         *shards_);
@@ -254,6 +269,14 @@ std::vector<std::optional<ShardReport>> Daemon::survey() {
     std::unique_lock lock{answers->mutex};
     answers->changed.wait_for(lock, kSurveyPatience, [&] { return answers->missing == 0; });
     return answers->reports;
+}
+
+rpc::AdminPort Daemon::admin_port() {
+    return {std::string{kVersion}, own_name(settings_), clock_.now(), [this] {
+                const Condition now = readiness_->now();
+                return now.level == Condition::Level::ready ? std::vector<std::string>{}
+                                                            : std::vector{now.why};
+            }};
 }
 
 void Daemon::on_readiness(const Condition& now) {

@@ -46,6 +46,7 @@ public:
 private:
     struct Parts;  // of one shard
 
+    rpc::AdminPort admin_port();
     void on_readiness(const Condition& now);
     std::vector<std::optional<ShardReport>> survey();
 

@@ -41,6 +41,7 @@ struct Settings {
     struct Server {
         std::size_t queues = 0;  // 0: by the machine
         std::size_t shards = 0;  // 0: by the machine
+        std::string name;        // empty: host:pid
     } server;
 
     struct Drain {

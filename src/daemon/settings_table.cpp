@@ -226,6 +226,10 @@ std::vector<Setting> process_settings() {
             0,
             256,
             "shards of the lock state, a thread and connections each; 0: half of the cores"),
+        text(
+            "server.name",
+            [](S & s) -> auto& { return s.server.name; },
+            "how operators see this daemon, at most 64 bytes; empty: its host and process id"),
         duration(
             "drain.timeout",
             [](S & s) -> auto& { return s.drain.timeout; },
@@ -281,6 +285,10 @@ std::vector<std::string> check_together(const Settings& settings) {
         settings.store.password_file.empty()) {
         problems.emplace_back(
             "store.username is set without store.password or store.password_file");
+    }
+    constexpr std::size_t kLongestName = 64;
+    if (!core::is_clean_utf8(settings.server.name) || settings.server.name.size() > kLongestName) {
+        problems.emplace_back("server.name has control characters or more than 64 bytes");
     }
     if (!core::is_clean_utf8(settings.store.prefix) || settings.store.prefix.empty()) {
         problems.emplace_back("store.prefix is empty or has control characters");

@@ -149,8 +149,8 @@ void Handlers::convert(Call<v1::ConvertRequest, v1::ConvertResponse> call) {
                      [state](LockManager& manager) { manager.cancel_acquire(state->ticket); });
     };
     shards_.post(name, [this, call, state, request = *std::move(request)](auto& manager) mutable {
-        state->ticket = manager.convert(
-            std::move(request), [this, call](Result<core::Grant> converted) {
+        state->ticket =
+            manager.convert(std::move(request), [this, call](Result<core::Grant> converted) {
                 if (converted && !fill(*call->response().mutable_lease(),
                                        *converted,
                                        call->received_at(),

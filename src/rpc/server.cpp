@@ -1,5 +1,6 @@
 #include "rpc/server.hpp"
 
+#include "rpc/admin_handlers.hpp"
 #include "rpc/handlers.hpp"
 #include "rpc/health.hpp"
 #include "rpc/unserved.hpp"
@@ -32,13 +33,14 @@ constexpr int kMaxStreamsPerConnection = 100'000;
 // For how long a connection that carries no call may take to end when the server stops.
 constexpr std::chrono::milliseconds kGoodbye{500};
 
-using Waiting = v1::LockService::WithAsyncMethod_Acquire<
-    v1::LockService::WithAsyncMethod_Release<v1::LockService::WithAsyncMethod_Renew<
-        v1::LockService::WithAsyncMethod_GetLock<v1::LockService::WithAsyncMethod_ListLocks<
-            v1::LockService::WithAsyncMethod_Validate<v1::LockService::WithAsyncMethod_Hold<
-                v1::LockService::WithAsyncMethod_Session<
-                    v1::LockService::WithAsyncMethod_Convert<v1::LockService::Service>>>>>>>>>;
+using Waiting = v1::LockService::WithAsyncMethod_Acquire<v1::LockService::WithAsyncMethod_Release<
+    v1::LockService::WithAsyncMethod_Renew<v1::LockService::WithAsyncMethod_GetLock<
+        v1::LockService::WithAsyncMethod_ListLocks<v1::LockService::WithAsyncMethod_Validate<
+            v1::LockService::WithAsyncMethod_Hold<v1::LockService::WithAsyncMethod_Session<
+                v1::LockService::WithAsyncMethod_Convert<v1::LockService::Service>>>>>>>>>;
 using LockService = WithUnserved<Waiting>;
+using AdminService =
+    WithUnservedAdmin<v1::AdminService::WithAsyncMethod_GetStatus<v1::AdminService::Service>>;
 
 // A Request...() of the generated service; each is a member of another of its mix-ins.
 template <class MixIn, class Request, class Response>
@@ -48,14 +50,14 @@ using Ask = void (MixIn::*)(grpc::ServerContext*,
                             grpc::CompletionQueue*,
                             grpc::ServerCompletionQueue*,
                             void*);
-template <class Request, class Response>
-using Handle = void (Handlers::*)(std::shared_ptr<UnaryCall<Request, Response>>);
+template <class Who, class Request, class Response>
+using Handle = void (Who::*)(std::shared_ptr<UnaryCall<Request, Response>>);
 
-template <class MixIn, class Request, class Response>
-Method<Request, Response> method(LockService& service,
+template <class Service, class MixIn, class Who, class Request, class Response>
+Method<Request, Response> method(Service& service,
                                  Ask<MixIn, Request, Response> ask,
-                                 Handlers& handlers,
-                                 Handle<Request, Response> handle,
+                                 Who& handlers,
+                                 Handle<Who, Request, Response> handle,
                                  std::size_t index,
                                  bool waits = false) {
     return {index,
@@ -93,6 +95,7 @@ struct Server::Impl {
          core::Shards& shards)
         : settings(wanted),
           handlers(time, limits, shards),
+          admin_handlers(time, shards, wanted.admin),
           shared{
               time, gate, [this](std::size_t method, grpc::StatusCode code, core::Duration took) {
                   if (method < kMethods.size()) {  // not the probes
@@ -111,33 +114,62 @@ struct Server::Impl {
 
     ServerSettings settings;
     Handlers handlers;
+    AdminHandlers admin_handlers;
     Gate gate;
     CallContext shared;
     Health health{{"", "holdfast.v1.LockService", "holdfast.v1.AdminService"}};
     LockService service;
-    UnservedAdmin admin;
-    Method<v1::AcquireRequest, v1::AcquireResponse> acquire =
-        method(service, &LockService::RequestAcquire, handlers, &Handlers::acquire, 0, true);
-    Method<v1::ReleaseRequest, v1::ReleaseResponse> release =
-        method(service, &LockService::RequestRelease, handlers, &Handlers::release, 1);
-    Method<v1::RenewRequest, v1::RenewResponse> renew =
-        method(service, &LockService::RequestRenew, handlers, &Handlers::renew, 2);
-    Method<v1::GetLockRequest, v1::GetLockResponse> get_lock =
-        method(service, &LockService::RequestGetLock, handlers, &Handlers::get_lock, 3);
+    AdminService admin;
+    Method<v1::AcquireRequest, v1::AcquireResponse> acquire = method(service,
+                                                                     &LockService::RequestAcquire,
+                                                                     handlers,
+                                                                     &Handlers::acquire,
+                                                                     method_index("Acquire"),
+                                                                     true);
+    Method<v1::ReleaseRequest, v1::ReleaseResponse> release = method(service,
+                                                                     &LockService::RequestRelease,
+                                                                     handlers,
+                                                                     &Handlers::release,
+                                                                     method_index("Release"));
+    Method<v1::RenewRequest, v1::RenewResponse> renew = method(
+        service, &LockService::RequestRenew, handlers, &Handlers::renew, method_index("Renew"));
+    Method<v1::GetLockRequest, v1::GetLockResponse> get_lock = method(service,
+                                                                      &LockService::RequestGetLock,
+                                                                      handlers,
+                                                                      &Handlers::get_lock,
+                                                                      method_index("GetLock"));
     Method<v1::ListLocksRequest, v1::ListLocksResponse> list_locks =
-        method(service, &LockService::RequestListLocks, handlers, &Handlers::list_locks, 4);
+        method(service,
+               &LockService::RequestListLocks,
+               handlers,
+               &Handlers::list_locks,
+               method_index("ListLocks"));
     Method<v1::ValidateRequest, v1::ValidateResponse> validate =
-        method(service, &LockService::RequestValidate, handlers, &Handlers::validate, 5);
-    Method<v1::ConvertRequest, v1::ConvertResponse> convert =
-        method(service, &LockService::RequestConvert, handlers, &Handlers::convert, 8, true);
+        method(service,
+               &LockService::RequestValidate,
+               handlers,
+               &Handlers::validate,
+               method_index("Validate"));
+    Method<v1::ConvertRequest, v1::ConvertResponse> convert = method(service,
+                                                                     &LockService::RequestConvert,
+                                                                     handlers,
+                                                                     &Handlers::convert,
+                                                                     method_index("Convert"),
+                                                                     true);
+    Method<v1::GetStatusRequest, v1::GetStatusResponse> get_status =
+        method(admin,
+               &AdminService::RequestGetStatus,
+               admin_handlers,
+               &AdminHandlers::get_status,
+               method_index("GetStatus"));
     HoldCall::MethodType hold{
-        6,
+        method_index("Hold"),
         [this](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
             service.RequestHold(context, request, writer, queue, queue, tag);
         },
         [this](auto call) { handlers.hold(std::move(call)); }};
     SessionCall::MethodType session{
-        7,
+        method_index("Session"),
         [this](auto* context, auto*, auto* wire, auto* queue, void* tag) {
             service.RequestSession(context, wire, queue, queue, tag);
         },
@@ -212,6 +244,7 @@ void Server::Impl::arm_all(grpc::ServerCompletionQueue& queue) {
     arm(list_locks, queue, kArmedRarely);
     arm(validate, queue, kArmedRarely);
     arm(check, queue, kArmedRarely);
+    arm(get_status, queue, kArmedRarely);
     arm(hold, queue, kArmedOften);
     arm(session, queue, kArmedRarely);
     arm(watch_health, queue, kArmedRarely);

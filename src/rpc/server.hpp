@@ -1,6 +1,6 @@
 #pragma once
 
-// The gRPC server: listens, turns the queues, serves LockService and health by them, and
+// The gRPC server: listens, turns the queues, serves LockService, AdminService and health by them, and
 // reflection by gRPC's own means.
 //
 // stop() goes in this order: no new connections and calls; calls under way may end until `grace`
@@ -10,7 +10,9 @@
 
 #include "core/limits.hpp"
 #include "core/shards.hpp"
+#include "rpc/admin_port.hpp"
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <memory>
@@ -22,15 +24,23 @@
 namespace holdfast::rpc {
 
 // The RPCs that are served and counted, and gRPC's status codes, both by index.
-inline constexpr std::array<std::string_view, 9> kMethods{"Acquire",
-                                                         "Release",
-                                                         "Renew",
-                                                         "GetLock",
-                                                         "ListLocks",
-                                                         "Validate",
-                                                         "Hold",
-                                                         "Session",
-                                                         "Convert"};
+inline constexpr std::array kMethods = std::to_array<std::string_view>({
+    "Acquire",
+    "Release",
+    "Renew",
+    "GetLock",
+    "ListLocks",
+    "Validate",
+    "Hold",
+    "Session",
+    "Convert",
+    "GetStatus",
+});
+consteval std::size_t method_index(std::string_view name) {
+    const auto* const found = std::find(kMethods.begin(), kMethods.end(), name);
+    return found == kMethods.end() ? throw "no such method"
+                                   : static_cast<std::size_t>(found - kMethods.begin());
+}
 extern const std::array<std::string_view, 17> kStatusCodes;
 
 struct ServerSettings {
@@ -39,6 +49,7 @@ struct ServerSettings {
     // Told of each call as it is answered: an index into kMethods, one into kStatusCodes, and the
     // time since the call arrived (of a stream: its life). From any thread.
     std::function<void(std::size_t method, std::size_t code, core::Duration took)> on_answer;
+    AdminPort admin;
 };
 
 // An address cannot be listened on. what() names it.

@@ -166,12 +166,14 @@ core::Result<Session::Job> Session::job_of(v1::Operation& operation, std::size_t
             return Job{[id, which](auto& part, auto& manager) { part.cancel(manager, id, which); }};
         }
         case v1::Operation::kConvert:
-            return parse(operation.convert(), limits_).map([&](LockManager::ConvertRequest request) {
-                shard = shards_.shard_of(request.lease.name);
-                return Job{[id, request = std::move(request)](auto& part, auto& manager) mutable {
-                    part.convert(manager, id, std::move(request));
-                }};
-            });
+            return parse(operation.convert(), limits_)
+                .map([&](LockManager::ConvertRequest request) {
+                    shard = shards_.shard_of(request.lease.name);
+                    return Job{
+                        [id, request = std::move(request)](auto& part, auto& manager) mutable {
+                            part.convert(manager, id, std::move(request));
+                        }};
+                });
         case v1::Operation::OPERATION_NOT_SET:
             break;
     }

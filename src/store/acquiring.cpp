@@ -1,8 +1,7 @@
 // RedisLockStore::acquire, and how what somebody wants is said to the scripts.
 
-#include "store/redis_lock_store.hpp"
-
 #include "store/letters.hpp"
+#include "store/redis_lock_store.hpp"
 #include "store/replies.hpp"
 
 #include <absl/strings/str_format.h>

@@ -24,8 +24,7 @@ inline std::string_view letter_of(const core::Access& access, bool upgrade) {
 }
 
 inline std::string in_us(core::Duration duration) {
-    return std::to_string(
-        std::chrono::duration_cast<std::chrono::microseconds>(duration).count());
+    return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(duration).count());
 }
 
 inline std::size_t affinity_of(const core::LockName& name) {

@@ -172,8 +172,7 @@ void RedisLockStore::renew(std::span<const core::RenewCommand> commands,
         asked.push_back({lease.token, lease.access});
     }
     call.keys.push_back(canary_.key());
-    runner_.run(call,
-                decoded(std::move(done), [this, asked = std::move(asked)](const auto& reply) {
+    runner_.run(call, decoded(std::move(done), [this, asked = std::move(asked)](const auto& reply) {
                     learn_time(reply[0]);
                     look_if_lost(reply);
                     return decode_renew(reply, asked);

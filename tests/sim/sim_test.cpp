@@ -118,9 +118,9 @@ TEST_F(Planted, AGrantToOneWhoHasGone) {
 }
 
 TEST_F(Planted, ReleaseWithoutOwnerCheck) {
-    EXPECT_NE(found_with({{"if lock.holder == id and lock.token == ours then\n    code",
-                           "if lock.holder then\n    code"}}),
-              "");
+    EXPECT_NE(
+        found_with({{"if owns(lock, id, ours) then\n    code", "if lock.holder then\n    code"}}),
+        "");
 }
 
 TEST_F(Planted, NoClosedIds) {

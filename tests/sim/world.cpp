@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <iostream>
 #include <sstream>
+#include <stdexcept>
 #include <utility>
 
 namespace holdfast::sim {
@@ -42,12 +43,13 @@ World::World(Options options)
                                     store::kLua_convert,
                                     store::kLua_leave,
                                     store::kLua_adopt,
-                                    store::kLua_canary}) {
+                                    store::kLua_canary,
+                                    store::kLua_revoke}) {
         redis_.load(std::string{source});
     }
     for (const Plant& plant : options_.plants) {
         if (redis_.replace_in_scripts(plant.script_text, plant.instead) == 0) {
-            checker_.fail("nothing to plant: " + plant.script_text);
+            throw std::logic_error("nothing to plant: " + plant.script_text);
         }
     }
     redis_.on_publish = [this](const std::string& channel, const std::string& payload) {

@@ -20,7 +20,7 @@ public:
     }
     std::string ended() override {
         holding_ = !holding_;
-        return calls % 10 == 0 ? "no luck" : "";
+        return calls % 10 == 1 ? "no luck" : "";
     }
     bool busy() const override { return holding_; }
 
@@ -42,7 +42,7 @@ TEST(Load, CountsEveryCallAndStopsOnlyWhenNothingIsHeld) {
         EXPECT_FALSE(client->busy());
         calls += dynamic_cast<const FakeClient&>(*client).calls;
     }
-    EXPECT_GT(calls, 20U);
+    EXPECT_GE(calls, clients.size());
     EXPECT_EQ(result.succeeded() + result.failed(), calls);
     EXPECT_EQ(result.failures.at("no luck"), result.failed());
     EXPECT_GE(result.elapsed.count(), 0.02);

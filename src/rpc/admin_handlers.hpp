@@ -1,0 +1,32 @@
+#pragma once
+
+// The RPCs of AdminService that are served, in the same manner as handlers.hpp. What is about all
+// shards is asked of each; the last one to answer finishes the call.
+
+#include "core/shards.hpp"
+#include "holdfast/v1/admin_service.pb.h"
+#include "rpc/admin_port.hpp"
+#include "rpc/call.hpp"
+
+namespace holdfast::rpc {
+
+namespace v1 = ::holdfast::v1;
+
+class AdminHandlers {
+public:
+    // What is handed over outlives every call.
+    AdminHandlers(const core::Clock& clock, core::Shards& shards, AdminPort port)
+        : clock_(clock), shards_(shards), port_(std::move(port)) {}
+
+    template <class Request, class Response>
+    using Call = std::shared_ptr<UnaryCall<Request, Response>>;
+
+    void get_status(Call<v1::GetStatusRequest, v1::GetStatusResponse> call);
+
+private:
+    const core::Clock& clock_;
+    core::Shards& shards_;
+    AdminPort port_;
+};
+
+}  // namespace holdfast::rpc
