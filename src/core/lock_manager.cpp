@@ -75,6 +75,7 @@ LockManager::LockManager(const Clock& clock,
                          LockStore& store,
                          HolderIdSource& ids,
                          Observer& observer,
+                         ChangeFeed& feed,
                          Options options)
     : clock_(clock),
       timers_(timers),
@@ -97,7 +98,8 @@ LockManager::LockManager(const Clock& clock,
                  options.safety_poll,
                  options.max_waiters_per_lock,
                  options.max_waiters,
-                 options.seed + 3}) {}
+                 options.seed + 3}),
+      watchers_(clock, timers, store, feed, options.command_timeout) {}
 
 LockManager::Ticket LockManager::acquire(AcquireRequest request, Done<Grant> done) {
     const Milliseconds max_hold = request.max_hold;

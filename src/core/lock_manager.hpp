@@ -9,6 +9,7 @@
 #include "core/limits.hpp"
 #include "core/store_retry.hpp"
 #include "core/watchdog.hpp"
+#include "core/watchers.hpp"
 
 #include <optional>
 
@@ -42,6 +43,7 @@ public:
                 LockStore& store,
                 HolderIdSource& ids,
                 Observer& observer,
+                ChangeFeed& feed,
                 Options options);
 
     // When a call came, and when its caller stops listening.
@@ -108,6 +110,9 @@ public:
     }
 
     void inspect(LockName name, Done<std::optional<LockState>> done);
+    // Who watches locks here.
+    Watchers& watchers() { return watchers_; }
+
     void list(std::string prefix, std::string from, std::size_t limit, Done<LockPage> done);
 
     // No new grants from here on; those who wait hear DRAINING. Leases stay in the store.
@@ -132,6 +137,7 @@ private:
     Watchdog watchdog_;
     Reaper reaper_;
     Acquirer acquirer_;
+    Watchers watchers_;
     bool draining_ = false;
 };
 

@@ -5,6 +5,7 @@
 #include "holdfast/version.hpp"
 #include "redis/subscriber.hpp"
 #include "store/redis_lock_store.hpp"
+#include "store/watch_channels.hpp"
 
 #include <algorithm>
 #include <array>
@@ -116,9 +117,10 @@ struct Daemon::Parts {
               where,
               where.seed + 1,
               [this](auto, std::string_view payload) { on_notice(payload); },
-              [] {})),
+              [this](bool again) { manager.watchers().listening(again); })),
+          feed(store, *inbox),
           observer(std::move(logger), clock),
-          manager(clock, shard->timers(), store, ids, observer, manager_options(settings)),
+          manager(clock, shard->timers(), store, ids, observer, feed, manager_options(settings)),
           probe(pool,
                 store.canary(),
                 clock,
@@ -149,10 +151,10 @@ struct Daemon::Parts {
                     manager.moved(notice->holder);
                     break;
                 case store::Notice::Kind::revoked:
-                    manager.revoked(
-                        notice->holder, notice->how, notice->closes_in, notice->reason);
+                    manager.revoked(notice->holder, notice->how, notice->closes_in, notice->reason);
                     break;
                 case store::Notice::Kind::changed:
+                    manager.watchers().changed(notice->name);
                     break;
             }
         }
@@ -164,6 +166,7 @@ struct Daemon::Parts {
     std::string station;
     store::RedisLockStore store;
     std::shared_ptr<redis::Subscriber> inbox;
+    store::WatchChannels feed;
     LogObserver observer;
     core::LockManager manager;
     StoreProbe probe;

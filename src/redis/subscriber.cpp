@@ -19,7 +19,7 @@ Subscriber::Subscriber(asio::io_context& context,
                        const Settings& settings,
                        std::uint32_t seed,
                        OnMessage on_message,
-                       absl::AnyInvocable<void()> on_up)
+                       absl::AnyInvocable<void(bool again)> on_up)
     : Link(context, settings, seed), on_message_(std::move(on_message)), on_up_(std::move(on_up)) {}
 
 void Subscriber::subscribe(const std::string& channel) {
@@ -40,6 +40,7 @@ void Subscriber::on_change(bool up) {
         return;
     }
     unconfirmed_ = channels_.size();
+    fresh_ = true;
     for (const std::string& channel : channels_) {
         pending_ += format_command({"SUBSCRIBE", channel});
     }
@@ -124,7 +125,7 @@ void Subscriber::on_reply(const Value& reply) {
     if (kind == "message") {
         on_message_(reply[1].text(), reply[2].text());
     } else if (kind == "subscribe" && unconfirmed_ > 0 && --unconfirmed_ == 0) {
-        on_up_();
+        on_up_(std::exchange(fresh_, false));
     }
 }
 

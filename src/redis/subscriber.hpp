@@ -17,16 +17,19 @@ class Subscriber final : public Link {
 public:
     using OnMessage = absl::AnyInvocable<void(std::string_view channel, std::string_view payload)>;
 
-    // `on_up` is called when all channels are subscribed (again): what was said before is lost.
+    // `on_up` is called when all channels are subscribed. `again`: for the first time on a new
+    // connection, so what was said before is lost.
     Subscriber(boost::asio::io_context& context,
                const Settings& settings,
                std::uint32_t seed,
                OnMessage on_message,
-               absl::AnyInvocable<void()> on_up);
+               absl::AnyInvocable<void(bool again)> on_up);
 
     // Keeps the channel subscribed from now on.
     void subscribe(const std::string& channel);
     void unsubscribe(const std::string& channel);
+    // True if the server has confirmed every channel.
+    bool hears_all() const { return up() && !fresh_ && unconfirmed_ == 0; }
 
 private:
     Awaitable<void> serve() override;
@@ -41,12 +44,13 @@ private:
     }
 
     OnMessage on_message_;
-    absl::AnyInvocable<void()> on_up_;
+    absl::AnyInvocable<void(bool again)> on_up_;
     std::set<std::string> channels_;
     std::size_t unconfirmed_ = 0;  // channels asked for that the server has not confirmed yet
     std::string pending_;          // to be written
     std::string outgoing_;         // being written
     bool writing_ = false;
+    bool fresh_ = false;  // since the connection came up, not all has been confirmed yet
     bool heard_ = false;  // since the last ping
 };
 

@@ -22,6 +22,8 @@ public:
     using Call = std::shared_ptr<UnaryCall<Request, Response>>;
 
     void get_status(Call<v1::GetStatusRequest, v1::GetStatusResponse> call);
+    void revoke(Call<v1::RevokeRequest, v1::RevokeResponse> call);
+    void force_release(Call<v1::ForceReleaseRequest, v1::ForceReleaseResponse> call);
 
 private:
     const core::Clock& clock_;

@@ -168,19 +168,43 @@ void Handlers::hold(std::shared_ptr<HoldCall> call) {
         call->end(to_status(request.error()));
         return;
     }
+    if (request->reentrant) {
+        call->end(to_status(
+            core::invalid("reentrant", "reentrant is for Session, which can have a lock twice")
+                .value()));
+        return;
+    }
     std::make_shared<Hold>(std::move(call), *std::move(request), clock_, shards_)->start();
 }
 
 void Handlers::session(std::shared_ptr<SessionCall> call) {
     const auto session = std::make_shared<Session>(std::move(call), clock_, limits_, shards_);
     session->start();
-    const std::lock_guard lock{mutex_};
-    if (draining_) {
-        session->drain();
+    remember(sessions_, session);
+}
+
+void Handlers::watch(std::shared_ptr<WatchCall> call) {
+    auto scope = parse(call->request());
+    if (!scope) {
+        call->end(to_status(scope.error()));
         return;
     }
-    std::erase_if(sessions_, [](const auto& one) { return one.expired(); });
-    sessions_.push_back(session);
+    const auto watch = std::make_shared<Watch>(std::move(call), *std::move(scope), shards_);
+    watch->start();
+    remember(watches_, watch);
+}
+
+// Until it is gone, for drain().
+template <class Stream>
+void Handlers::remember(std::vector<std::weak_ptr<Stream>>& streams,
+                        const std::shared_ptr<Stream>& stream) {
+    const std::lock_guard lock{mutex_};
+    if (draining_) {
+        stream->drain();
+        return;
+    }
+    std::erase_if(streams, [](const auto& one) { return one.expired(); });
+    streams.push_back(stream);
 }
 
 void Handlers::drain() {
@@ -189,6 +213,11 @@ void Handlers::drain() {
     for (const auto& one : sessions_) {
         if (const auto session = one.lock()) {
             session->drain();
+        }
+    }
+    for (const auto& one : watches_) {
+        if (const auto watch = one.lock()) {
+            watch->drain();
         }
     }
 }

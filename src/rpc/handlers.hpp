@@ -8,6 +8,7 @@
 #include "rpc/call.hpp"
 #include "rpc/hold.hpp"
 #include "rpc/session.hpp"
+#include "rpc/watch.hpp"
 
 #include <mutex>
 #include <vector>
@@ -31,16 +32,23 @@ public:
     void list_locks(Call<v1::ListLocksRequest, v1::ListLocksResponse> call);
     void hold(std::shared_ptr<HoldCall> call);
     void session(std::shared_ptr<SessionCall> call);
+    void watch(std::shared_ptr<WatchCall> call);
     // Ends the streams that nothing else ends, once the shards have drained.
     void drain();
     void validate(Call<v1::ValidateRequest, v1::ValidateResponse> call);
 
 private:
+    template <class Stream>
+    void remember(std::vector<std::weak_ptr<Stream>>& streams,
+                  const std::shared_ptr<Stream>& stream);
+
     const core::Clock& clock_;
     const core::Limits& limits_;
     core::Shards& shards_;
     std::mutex mutex_;
-    std::vector<std::weak_ptr<Session>> sessions_;  // open ones, and some that are gone
+    // Open ones, and some that are gone.
+    std::vector<std::weak_ptr<Session>> sessions_;
+    std::vector<std::weak_ptr<Watch>> watches_;
     bool draining_ = false;
 };
 

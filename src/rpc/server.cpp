@@ -33,14 +33,16 @@ constexpr int kMaxStreamsPerConnection = 100'000;
 // For how long a connection that carries no call may take to end when the server stops.
 constexpr std::chrono::milliseconds kGoodbye{500};
 
-using Waiting = v1::LockService::WithAsyncMethod_Acquire<v1::LockService::WithAsyncMethod_Release<
-    v1::LockService::WithAsyncMethod_Renew<v1::LockService::WithAsyncMethod_GetLock<
-        v1::LockService::WithAsyncMethod_ListLocks<v1::LockService::WithAsyncMethod_Validate<
-            v1::LockService::WithAsyncMethod_Hold<v1::LockService::WithAsyncMethod_Session<
-                v1::LockService::WithAsyncMethod_Convert<v1::LockService::Service>>>>>>>>>;
+using Waiting = v1::LockService::WithAsyncMethod_Acquire<
+    v1::LockService::WithAsyncMethod_Release<v1::LockService::WithAsyncMethod_Renew<
+        v1::LockService::WithAsyncMethod_GetLock<v1::LockService::WithAsyncMethod_ListLocks<
+            v1::LockService::WithAsyncMethod_Validate<v1::LockService::WithAsyncMethod_Hold<
+                v1::LockService::WithAsyncMethod_Session<v1::LockService::WithAsyncMethod_Convert<
+                    v1::LockService::WithAsyncMethod_Watch<v1::LockService::Service>>>>>>>>>>;
 using LockService = WithUnserved<Waiting>;
-using AdminService =
-    WithUnservedAdmin<v1::AdminService::WithAsyncMethod_GetStatus<v1::AdminService::Service>>;
+using AdminService = WithUnservedAdmin<
+    v1::AdminService::WithAsyncMethod_GetStatus<v1::AdminService::WithAsyncMethod_Revoke<
+        v1::AdminService::WithAsyncMethod_ForceRelease<v1::AdminService::Service>>>>;
 
 // A Request...() of the generated service; each is a member of another of its mix-ins.
 template <class MixIn, class Request, class Response>
@@ -162,6 +164,17 @@ struct Server::Impl {
                admin_handlers,
                &AdminHandlers::get_status,
                method_index("GetStatus"));
+    Method<v1::RevokeRequest, v1::RevokeResponse> revoke = method(admin,
+                                                                  &AdminService::RequestRevoke,
+                                                                  admin_handlers,
+                                                                  &AdminHandlers::revoke,
+                                                                  method_index("Revoke"));
+    Method<v1::ForceReleaseRequest, v1::ForceReleaseResponse> force_release =
+        method(admin,
+               &AdminService::RequestForceRelease,
+               admin_handlers,
+               &AdminHandlers::force_release,
+               method_index("ForceRelease"));
     HoldCall::MethodType hold{
         method_index("Hold"),
         [this](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
@@ -175,6 +188,12 @@ struct Server::Impl {
         },
         [this](auto call) { handlers.session(std::move(call)); },
         &Session::merge};
+    WatchCall::MethodType watch{
+        method_index("Watch"),
+        [this](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
+            service.RequestWatch(context, request, writer, queue, queue, tag);
+        },
+        [this](auto call) { handlers.watch(std::move(call)); }};
     Health::WatchCall::MethodType watch_health{
         kMethods.size(),
         [this](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
@@ -247,6 +266,9 @@ void Server::Impl::arm_all(grpc::ServerCompletionQueue& queue) {
     arm(get_status, queue, kArmedRarely);
     arm(hold, queue, kArmedOften);
     arm(session, queue, kArmedRarely);
+    arm(watch, queue, kArmedRarely);
+    arm(revoke, queue, kArmedRarely);
+    arm(force_release, queue, kArmedRarely);
     arm(watch_health, queue, kArmedRarely);
 }
 

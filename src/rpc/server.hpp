@@ -34,7 +34,10 @@ inline constexpr std::array kMethods = std::to_array<std::string_view>({
     "Hold",
     "Session",
     "Convert",
+    "Watch",
     "GetStatus",
+    "Revoke",
+    "ForceRelease",
 });
 consteval std::size_t method_index(std::string_view name) {
     const auto* const found = std::find(kMethods.begin(), kMethods.end(), name);

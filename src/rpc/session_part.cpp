@@ -2,6 +2,7 @@
 
 #include "rpc/status.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -12,58 +13,6 @@ namespace {
 constexpr int kMaxBatch = 1000;
 
 }  // namespace
-
-v1::OperationResult failed(std::uint64_t id, const core::Error& error) {
-    v1::OperationResult result;
-    result.set_id(id);
-    fill(*result.mutable_error(), error);
-    return result;
-}
-
-core::Result<bool> SessionLink::begin(std::uint64_t id, std::size_t shard) {
-    const std::lock_guard lock{mutex_};
-    if (operations_.size() >= limits_.max_session_operations) {
-        return core::fail(core::Reason::quota,
-                          std::to_string(operations_.size()) +
-                              " operations of this session are under way, the most allowed "
-                              "(limits.max_session_operations); wait for results");
-    }
-    if (!operations_.emplace(id, shard).second) {
-        return core::invalid(
-            "id",
-            "id " + std::to_string(id) +
-                " is that of an operation which is still under way; choose another");
-    }
-    return true;
-}
-
-std::optional<std::size_t> SessionLink::shard_of(std::uint64_t id) const {
-    const std::lock_guard lock{mutex_};
-    const auto found = operations_.find(id);
-    return found == operations_.end() ? std::nullopt : std::optional{found->second};
-}
-
-void SessionLink::end(std::uint64_t id) {
-    const std::lock_guard lock{mutex_};
-    operations_.erase(id);
-}
-
-core::Result<bool> SessionLink::reserve_lease() {
-    const std::lock_guard lock{mutex_};
-    if (leases_ >= limits_.max_session_leases) {
-        return core::fail(core::Reason::quota,
-                          "this session has " + std::to_string(leases_) +
-                              " leases and acquires that wait, the most allowed "
-                              "(limits.max_session_leases)");
-    }
-    ++leases_;
-    return true;
-}
-
-void SessionLink::lease_over() {
-    const std::lock_guard lock{mutex_};
-    --leases_;
-}
 
 // One lease of a session. Its grant is told by the result of its operation, and so is its release if
 // this session asked for it; all else by events.
@@ -79,6 +28,8 @@ public:
     using StreamedLease::grant;
     bool releasing = false;
     bool over = false;
+    std::string owner;
+    unsigned entered = 1;  // so many acquires have it, and so many releases end it
 
     // Adds the lease as it stands.
     void show(v1::Pong& pong) {
@@ -122,13 +73,55 @@ private:
     const std::uint64_t operation_;
 };
 
+std::shared_ptr<SessionPart::Held> SessionPart::held_by(const core::LockName& name,
+                                                        const std::string& owner) const {
+    const auto known = reentrant_.find(name.text());
+    const auto found = known == reentrant_.end() ? held_.end() : held_.find(known->second);
+    return found != held_.end() && found->second->owner == owner ? found->second : nullptr;
+}
+
+// Renewed, if that makes it last longer, which also finds out whether it stands.
+void SessionPart::enter_again(core::LockManager& manager,
+                              std::uint64_t id,
+                              const std::shared_ptr<Held>& held,
+                              core::Ttl ttl) {
+    const core::Grant& grant = *held->grant();
+    manager.renew(
+        grant.lease,
+        std::max(ttl, grant.ttl),
+        {anchor_, core::kNever},
+        [self = shared_from_this(), id, held](core::Result<core::Grant> renewed) {
+            v1::OperationResult result;
+            result.set_id(id);
+            if (!renewed) {
+                self->finish(id, renewed.error());
+            } else if (held->over || !fill(*result.mutable_acquire()->mutable_lease(),
+                                           *renewed,
+                                           self->anchor_,
+                                           self->clock_.now())) {
+                self->finish(
+                    id, {core::Reason::lease_lost, "the lease of this session ended meanwhile"});
+            } else {
+                ++held->entered;
+                self->finish(std::move(result));
+            }
+        });
+}
+
 void SessionPart::acquire(core::LockManager& manager, std::uint64_t id, HoldRequest request) {
+    if (request.reentrant) {
+        if (const auto held = held_by(request.acquire.name, request.acquire.owner)) {
+            enter_again(manager, id, held, request.acquire.ttl);
+            return;
+        }
+    }
     if (const auto room = link_->reserve_lease(); !room) {
         finish(id, room.error());
         return;
     }
     const auto held = std::make_shared<Held>(shared_from_this(), request.on_disconnect, id);
     core::AcquireRequest& acquire = request.acquire;
+    held->owner = acquire.owner;
     auto done =
         [self = shared_from_this(), &manager, id, held, resumed = request.resume.has_value()](
             core::Result<core::Grant> grant) {
@@ -165,6 +158,9 @@ void SessionPart::decided(core::LockManager& manager,
         return;
     }
     held_[grant->lease.holder] = held;
+    if (grant->lease.access.mode == core::Mode::exclusive) {
+        reentrant_[grant->lease.name.text()] = grant->lease.holder;
+    }
     granted_in_out_.push_back(held);
     if (!held->granted(*grant, resumed)) {
         held->over = true;
@@ -183,6 +179,14 @@ void SessionPart::release(core::LockManager& manager, std::uint64_t id, core::Le
     std::shared_ptr<Held> held;
     if (const auto found = held_.find(lease.holder); found != held_.end()) {
         held = found->second;
+        if (held->entered > 1 && clock_.now() < held->grant()->deadline()) {
+            --held->entered;
+            v1::OperationResult result;
+            result.set_id(id);
+            result.mutable_release()->set_verdict(v1::VERDICT_HELD_THROUGHOUT);
+            finish(std::move(result));
+            return;
+        }
         held->releasing = true;
     }
     manager.release(std::move(lease),
@@ -343,6 +347,10 @@ void SessionPart::forget(const Held& held) {
     const auto found = held_.find(held.grant()->lease.holder);
     if (found != held_.end() && found->second.get() == &held) {
         held_.erase(found);
+    }
+    const auto entry = reentrant_.find(held.grant()->lease.name.text());
+    if (entry != reentrant_.end() && entry->second == held.grant()->lease.holder) {
+        reentrant_.erase(entry);
     }
     link_->lease_over();
 }

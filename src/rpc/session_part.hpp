@@ -5,54 +5,18 @@
 // Results and events gather while the shard's loop handles what has come, and leave in one message: a
 // flush is posted with the first of them.
 
-#include "core/limits.hpp"
 #include "core/shards.hpp"
-#include "rpc/stream.hpp"
+#include "rpc/session_link.hpp"
 #include "rpc/streamed_lease.hpp"
 
 #include <absl/container/flat_hash_map.h>
 #include <absl/functional/any_invocable.h>
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
 namespace holdfast::rpc {
-
-// The result of an operation that failed.
-v1::OperationResult failed(std::uint64_t id, const core::Error& error);
-
-using SessionCall = StreamCall<v1::SessionRequest,
-                               v1::SessionEvent,
-                               grpc::ServerAsyncReaderWriter<v1::SessionEvent, v1::SessionRequest>>;
-
-// What the parts of one session share. From any thread.
-class SessionLink {
-public:
-    SessionLink(std::shared_ptr<SessionCall> call, const core::Limits& limits)
-        : call_(std::move(call)), limits_(limits) {}
-
-    // Begins an operation; an error if its id is in use, or too many are under way.
-    core::Result<bool> begin(std::uint64_t id, std::size_t shard);
-    // The shard of an operation that is under way.
-    std::optional<std::size_t> shard_of(std::uint64_t id) const;
-    // Its id is free again.
-    void end(std::uint64_t id);
-
-    // Makes room for one more lease, or says that there is none.
-    core::Result<bool> reserve_lease();
-    void lease_over();
-
-    std::size_t send(v1::SessionEvent event) { return call_->send(std::move(event)); }
-
-private:
-    const std::shared_ptr<SessionCall> call_;
-    const core::Limits& limits_;
-    mutable std::mutex mutex_;
-    absl::flat_hash_map<std::uint64_t, std::size_t> operations_;  // their shards
-    std::size_t leases_ = 0;
-};
 
 class SessionPart : public std::enable_shared_from_this<SessionPart> {
 public:
@@ -89,6 +53,11 @@ private:
                  bool resumed,
                  core::Result<core::Grant> grant);
     void forget(const Held& held);
+    std::shared_ptr<Held> held_by(const core::LockName& name, const std::string& owner) const;
+    void enter_again(core::LockManager& manager,
+                     std::uint64_t id,
+                     const std::shared_ptr<Held>& held,
+                     core::Ttl ttl);
     bool cancel_waiting(core::LockManager& manager, std::uint64_t which);
     void finish(v1::OperationResult result);
     void finish(std::uint64_t id, const core::Error& error);
@@ -104,6 +73,7 @@ private:
     absl::flat_hash_map<std::uint64_t, core::LockManager::Ticket> acquiring_;   // by operation
     absl::flat_hash_map<std::uint64_t, core::LockManager::Ticket> converting_;  // likewise
     absl::flat_hash_map<core::HolderId, std::shared_ptr<Held>> held_;
+    absl::flat_hash_map<std::string, core::HolderId> reentrant_;  // by name; may be gone
     std::optional<std::size_t> broke_after_;  // so many messages were given to gRPC
     v1::SessionEvent out_;                    // what leaves at the next flush
     std::vector<std::shared_ptr<Held>> granted_in_out_;

@@ -94,6 +94,12 @@ public:
         return number;
     }
 
+    // How many events wait to be given to gRPC. From any thread.
+    std::size_t waiting() {
+        const std::lock_guard lock{mutex_};
+        return waiting_.size();
+    }
+
     // From any thread; the first one counts.
     void end(const grpc::Status& status) {
         const std::lock_guard lock{mutex_};
@@ -111,6 +117,8 @@ public:
     // Both set on the queue's thread, by handle(). `begun`: so many events were given to gRPC; each of
     // them may have reached the client, even if its Write() failed, and none of the others has.
     absl::AnyInvocable<void(std::size_t begun)> on_over;
+    // Nothing waits any more. Set before the first send(); called on the queue's thread.
+    absl::AnyInvocable<void()> on_idle;
     absl::AnyInvocable<void(Request* request)> on_read;
 
 private:
@@ -144,10 +152,17 @@ private:
     }
 
     void on_written(bool) {
-        const std::lock_guard lock{mutex_};
-        writing_ = false;
-        if (!over_) {
-            go_on();
+        bool idle = false;
+        {
+            const std::lock_guard lock{mutex_};
+            writing_ = false;
+            idle = waiting_.empty() && !over_;
+            if (!over_) {
+                go_on();
+            }
+        }
+        if (idle && on_idle) {
+            on_idle();
         }
     }
 
@@ -174,6 +189,7 @@ private:
             shared_.on_answer(method_.index, code, shared_.clock.now() - received_at_);
         }
         on_read = nullptr;
+        on_idle = nullptr;
         if (auto told = std::exchange(on_over, nullptr)) {
             told(begun);
         }

@@ -3,7 +3,6 @@
 #include <absl/hash/hash.h>
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 namespace holdfast::rpc {
@@ -11,9 +10,6 @@ namespace {
 
 using core::Failed;
 using core::Result;
-
-constexpr std::size_t kDefaultPage = 100;
-constexpr std::size_t kMaxPage = 500;  // with metadata, still below gRPC's usual 4 MiB
 
 Failed not_served(const char* field) {
     return core::unimplemented(field,
@@ -67,7 +63,6 @@ Result<core::Access> check_served(const pb::AcquireRequest& request) {
     }
     const std::pair<bool, const char*> later[] = {
         {request.replicas() != 0, "replicas"},
-        {request.reentrant(), "reentrant"},
     };
     for (const auto& [used, field] : later) {
         if (used) {
@@ -83,6 +78,7 @@ Result<bool> check_unary(const pb::AcquireRequest& request) {
         {request.on_disconnect() != 0, "on_disconnect"},
         {request.grace_ms() != 0, "grace_ms"},
         {!request.resume_lease_id().empty(), "resume_lease_id"},
+        {request.reentrant(), "reentrant"},
     };
     for (const auto& [used, field] : of_streams) {
         if (used) {
@@ -208,7 +204,8 @@ Result<HoldRequest> parse_hold(pb::AcquireRequest& request, const core::Limits& 
         return tl::unexpected(on_disconnect.error());
     }
     return parse_acquire(request, limits).map([&](core::AcquireRequest acquire) {
-        return HoldRequest{std::move(acquire), *std::move(resume), *on_disconnect};
+        return HoldRequest{
+            std::move(acquire), *std::move(resume), *on_disconnect, request.reentrant()};
     });
 }
 
@@ -230,28 +227,6 @@ Result<core::LockManager::ConvertRequest> parse(const pb::ConvertRequest& reques
     }
     return core::LockManager::ConvertRequest{
         *std::move(lease), shared ? core::Mode::shared : core::Mode::exclusive, *wait, {}};
-}
-
-Result<ListRequest> parse(const pb::ListLocksRequest& request) {
-    if (request.prefix().size() > core::LockName::kMaxBytes ||
-        !core::is_clean_utf8(request.prefix())) {
-        return core::invalid("prefix",
-                             "prefix is at most 512 bytes of UTF-8 without control characters");
-    }
-    if (request.page_size() > kMaxPage) {
-        return core::invalid("page_size",
-                             "page_size is " + std::to_string(request.page_size()) +
-                                 "; it is 1 to 500, or 0 for 100");
-    }
-    const std::string& token = request.page_token();
-    std::uint64_t cursor = 0;
-    const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), cursor);
-    if (!token.empty() && (error != std::errc{} || end != token.data() + token.size())) {
-        return core::invalid("page_token",
-                             "page_token is not one that ListLocks gave; leave it empty to begin");
-    }
-    const std::size_t limit = request.page_size() == 0 ? kDefaultPage : request.page_size();
-    return ListRequest{request.prefix(), token, limit};
 }
 
 std::uint64_t anchor_number(core::Instant anchor) {
@@ -301,6 +276,12 @@ void fill(pb::Holder& holder, const core::HolderSummary& summary) {
     holder.set_expires_in_ms(ms(summary.expires_in));
 }
 
+void fill(pb::Holder& holder, const core::HolderState& state) {
+    fill(holder, state.summary);
+    holder.set_metadata(state.metadata);
+    holder.set_held_for_ms(ms(state.held_for));
+}
+
 void fill(pb::LockState& lock, const core::LockState& state) {
     lock.set_name(state.name.text());
     lock.set_mode(mode_of(state.mode));
@@ -309,9 +290,7 @@ void fill(pb::LockState& lock, const core::LockState& state) {
     lock.set_waiting(state.waiting);
     for (const core::HolderState& one : state.holders) {
         pb::Holder& holder = *lock.add_holders();
-        fill(holder, one.summary);
-        holder.set_metadata(one.metadata);
-        holder.set_held_for_ms(ms(one.held_for));
+        fill(holder, one);
         holder.set_permits(state.mode == core::Mode::permit ? one.permits : 0);
     }
 }

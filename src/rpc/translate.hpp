@@ -5,6 +5,7 @@
 
 #include "core/limits.hpp"
 #include "core/lock_manager.hpp"
+#include "holdfast/v1/admin_service.pb.h"
 #include "holdfast/v1/lock_service.pb.h"
 
 #include <optional>
@@ -31,12 +32,18 @@ struct HoldRequest {
     core::AcquireRequest acquire;
     std::optional<core::Lease> resume;  // to take over; of `acquire`, ttl and max_hold count then
     Disconnect on_disconnect;
+    bool reentrant = false;  // of a session
 };
 core::Result<HoldRequest> parse_resume(const pb::Resume& request, const core::Limits& limits);
 core::Result<HoldRequest> parse_hold(pb::AcquireRequest& request, const core::Limits& limits);
 
 core::Result<core::LockManager::ConvertRequest> parse(const pb::ConvertRequest& request,
                                                       const core::Limits& limits);
+
+core::Result<core::LockManager::RevokeRequest> parse(const pb::RevokeRequest& request);
+core::Result<core::LockManager::RevokeRequest> parse(const pb::ForceReleaseRequest& request);
+
+core::Result<core::WatchScope> parse(const pb::WatchRequest& request);
 
 struct ListRequest {
     std::string prefix;
@@ -53,6 +60,7 @@ bool fill(pb::Lease& lease, const core::Grant& grant, core::Instant received_at,
 
 void fill(pb::ReleaseResponse& response, const core::Released& released);
 void fill(pb::Holder& holder, const core::HolderSummary& summary);
+void fill(pb::Holder& holder, const core::HolderState& state);
 void fill(pb::LockState& lock, const core::LockState& state);
 
 }  // namespace holdfast::rpc

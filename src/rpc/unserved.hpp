@@ -28,11 +28,6 @@ public:
                             v1::AcquireAllResponse*) override {
         return unserved("AcquireAll");
     }
-    grpc::Status Watch(Context*,
-                       const v1::WatchRequest*,
-                       grpc::ServerWriter<v1::WatchEvent>*) override {
-        return unserved("Watch");
-    }
 };
 
 // `Base` serves the rest of AdminService.
@@ -41,14 +36,6 @@ class WithUnservedAdmin : public Base {
 public:
     using Context = grpc::ServerContext;
 
-    grpc::Status ForceRelease(Context*,
-                              const v1::ForceReleaseRequest*,
-                              v1::ForceReleaseResponse*) override {
-        return unserved("ForceRelease");
-    }
-    grpc::Status Revoke(Context*, const v1::RevokeRequest*, v1::RevokeResponse*) override {
-        return unserved("Revoke");
-    }
     grpc::Status Explain(Context*, const v1::ExplainRequest*, v1::ExplainResponse*) override {
         return unserved("Explain");
     }

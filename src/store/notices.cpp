@@ -95,10 +95,9 @@ std::string RedisLockStore::watch_channel(std::size_t index) {
 }
 
 // As changed() in lua/_record.lua.
-std::string RedisLockStore::watch_channel(const core::LockName& name) const {
+std::size_t RedisLockStore::watch_index(const core::LockName& name) const {
     const std::string key = key_of(name);
-    return watch_channel((static_cast<unsigned char>(key.back()) + 7 * key.size()) %
-                         kWatchChannels);
+    return (static_cast<unsigned char>(key.back()) + 7 * key.size()) % kWatchChannels;
 }
 
 std::optional<Notice> RedisLockStore::parse_notice(std::string_view payload) const {

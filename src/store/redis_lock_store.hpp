@@ -95,7 +95,7 @@ public:
     static std::string channel_of(std::string_view station);
     // Where scripts PUBLISH that this lock has changed: one of kWatchChannels.
     static constexpr std::size_t kWatchChannels = 64;
-    std::string watch_channel(const core::LockName& name) const;
+    std::size_t watch_index(const core::LockName& name) const;
     static std::string watch_channel(std::size_t index);
     // What came on such a channel, as what it says; empty if it is not understood.
     std::optional<Notice> parse_notice(std::string_view payload) const;

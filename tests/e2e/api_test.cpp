@@ -278,6 +278,7 @@ TEST_F(Api, WhatIsAboutAStreamIsRefused) {
     };
     refused([](auto& r) { r.set_on_disconnect(pb::ON_DISCONNECT_GRACE); }, "on_disconnect");
     refused([](auto& r) { r.set_grace_ms(5); }, "grace_ms");
+    refused([](auto& r) { r.set_reentrant(true); }, "reentrant");
     refused([](auto& r) { r.set_resume_lease_id("x"); }, "resume_lease_id");
 }
 
@@ -306,7 +307,6 @@ TEST_F(Api, FieldsThatAreNotServedYetAreNamed) {
         return answer.metadata.at("field");
     };
     EXPECT_EQ(refused([](auto& r) { r.set_durability(pb::DURABILITY_REPLICATED); }), "durability");
-    EXPECT_EQ(refused([](auto& r) { r.set_reentrant(true); }), "reentrant");
     EXPECT_EQ(client_.get("later").status.error_code(), grpc::StatusCode::NOT_FOUND);
 }
 
@@ -316,12 +316,6 @@ TEST_F(Api, CallsThatAreNotServedYetAreNamed) {
     const Answer answer = answer_of(client_.stub().AcquireAll(&context, {}, &all));
     EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
     EXPECT_NE(answer.status.error_message().find("AcquireAll"), std::string::npos);
-
-    grpc::ClientContext watch_context;
-    const auto watch = client_.stub().Watch(&watch_context, {});
-    pb::WatchEvent event;
-    EXPECT_FALSE(watch->Read(&event));
-    EXPECT_NE(watch->Finish().error_message().find("Watch"), std::string::npos);
 
     grpc::ClientContext admin_context;
     pb::ExplainResponse explained;

@@ -195,5 +195,35 @@ TEST(SessionCaps, AreToldByName) {
     EXPECT_TRUE(session.result(again).has_acquire()) << "there is room again";
 }
 
+TEST_F(SessionTest, TheSameOwnerEntersAgainAndLeavesAsOften) {
+    SessionStream session{client_};
+    pb::AcquireRequest request = Client::request("a", 2s);
+    request.set_reentrant(true);
+    const auto first = session.acquire(request);
+    ASSERT_TRUE(session.send());
+    const pb::Lease lease = session.result(first).acquire().lease();
+    request.set_ttl_ms(10'000);
+    const auto again = session.acquire(request);
+    ASSERT_TRUE(session.send());
+    const pb::Lease second = session.result(again).acquire().lease();
+    EXPECT_EQ(second.lease_id(), lease.lease_id());
+    EXPECT_EQ(second.fencing_token(), lease.fencing_token());
+    EXPECT_GT(second.safe_for_ms(), 5000U);
+
+    request.set_owner("somebody else");
+    const auto refused = session.acquire(request);
+    ASSERT_TRUE(session.send());
+    EXPECT_EQ(session.result(refused).error().code(), grpc::StatusCode::ABORTED);
+
+    const auto inner = session.release(lease.lease_id());
+    ASSERT_TRUE(session.send());
+    EXPECT_EQ(session.result(inner).release().verdict(), pb::VERDICT_HELD_THROUGHOUT);
+    EXPECT_EQ(other_.acquire("a").reason, "LOCK_HELD");
+    const auto outer = session.release(lease.lease_id());
+    ASSERT_TRUE(session.send());
+    EXPECT_EQ(session.result(outer).release().verdict(), pb::VERDICT_HELD_THROUGHOUT);
+    EXPECT_TRUE(other_.acquire("a").ok());
+}
+
 }  // namespace
 }  // namespace holdfast::e2e

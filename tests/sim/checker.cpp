@@ -51,6 +51,31 @@ void Checker::granted(int client, const core::Lease& lease, Instant now, Instant
     beliefs_.insert_or_assign(client, Belief{lease, until});
 }
 
+void Checker::converted(int client, const core::Lease& lease, Instant now, Instant until) {
+    const auto found = beliefs_.find(client);
+    if (found == beliefs_.end()) {
+        return;
+    }
+    check_exclusion(client, lease, now);
+    std::uint64_t& newest = exclusive_[lease.name.text()];
+    const bool repeated = found->second.lease.token == lease.token;
+    if (lease.access.mode == Mode::exclusive) {
+        if (!repeated && lease.token.value <= newest) {
+            fail("P1: converted " + token_text(lease) + " comes after exclusive token " +
+                 std::to_string(newest));
+        }
+        newest = std::max(newest, lease.token.value);
+    }
+    told_.insert({lease.name.text(), lease.token.value});
+    found->second = Belief{lease, std::max(found->second.until, until)};
+}
+
+void Checker::shares(int client) {
+    if (const auto found = beliefs_.find(client); found != beliefs_.end()) {
+        found->second.lease.access = core::Access{Mode::shared};
+    }
+}
+
 void Checker::check_exclusion(int client, const core::Lease& lease, Instant now) {
     std::uint32_t permits = lease.access.permits;
     for (const auto& [other, belief] : beliefs_) {

@@ -22,6 +22,10 @@ public:
 
     // A client is told that it holds `lease`, and believes so until `until`.
     void granted(int client, const core::Lease& lease, Instant now, Instant until);
+    // It holds `lease` now, in another mode than before.
+    void converted(int client, const core::Lease& lease, Instant now, Instant until);
+    // It asks for its lease to be shared, and so believes in no more from here on.
+    void shares(int client);
     // It has renewed, or believes no longer: it released, was told of a loss, or has died.
     void renewed(int client, Instant until);
     void stops(int client);

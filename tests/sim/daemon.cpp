@@ -1,6 +1,7 @@
 #include "daemon.hpp"
 
 #include "redis/reply.hpp"
+#include "support/no_feed.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -146,6 +147,7 @@ struct Daemon::Life {
                   store,
                   ids,
                   observer,
+                  feed,
                   {.max_ttl = {4s}, .seed = static_cast<std::uint32_t>(world.random_())}),
           clock(daemon.clock_),
           probe(timers) {
@@ -165,6 +167,7 @@ struct Daemon::Life {
     store::RedisLockStore store;
     SeededIds ids;
     LossObserver observer;
+    test::NoFeed feed;
     core::LockManager manager;
     const core::Clock& clock;
     core::Timer probe;

@@ -37,6 +37,7 @@ std::string run_seeds(Make make) {
         seeds.empty() ? UINT64_MAX : std::stoull(seeds.substr(seeds.find('-') + 1));
     const auto until = std::chrono::steady_clock::now() + budget;
     std::uint64_t grants = 0;
+    std::uint64_t conversions = 0;
     std::uint64_t seed = first;
     for (; seed <= last && (!seeds.empty() || std::chrono::steady_clock::now() < until); ++seed) {
         World::Options options = make(seed);
@@ -47,8 +48,10 @@ std::string run_seeds(Make make) {
             return failure;
         }
         grants += world.grants();
+        conversions += world.conversions();
     }
-    std::cout << seed - first << " seeds, " << grants << " grants\n";
+    std::cout << seed - first << " seeds, " << grants << " grants, " << conversions
+              << " conversions\n";
     return "";
 }
 
@@ -136,6 +139,17 @@ TEST_F(Planted, TicketsOfOthersAreNotLookedAt) {
 TEST_F(Planted, ARetryGetsANewLease) {
     EXPECT_NE(found_with({{"if lock.holder == want.id and now < lock.expiry and", "if false and"}}),
               "");
+}
+
+TEST_F(Planted, AConversionWithoutANewToken) {
+    EXPECT_NE(found_with({{"lock.token = math.max(lock.token + 1, now, floor + 1)",
+                           "lock.token = want.mode == 'u' and lock.token or math.max(lock.token + "
+                           "1, now, floor + 1)"}}),
+              "");
+}
+
+TEST_F(Planted, AnUpgradeBesideOtherReaders) {
+    EXPECT_NE(found_with({{"return lock.units <= 1", "return true"}}), "");
 }
 
 TEST_F(Planted, GrantsGoOnAfterTheMemoryIsLost) {

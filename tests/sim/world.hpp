@@ -96,6 +96,7 @@ public:
     std::string run();
     std::uint64_t commands() const { return commands_; }
     std::uint64_t grants() const { return checker_.grants(); }
+    std::uint64_t conversions() const { return conversions_; }
 
 private:
     friend class Daemon;
@@ -126,6 +127,12 @@ private:
     void on_answer(Client& client, core::Result<core::Grant> answer);
     void hold(Client& client, Duration wants);
     void renew(Client& client);
+    void convert(Client& client);
+    Instant told_until(const Client& client,
+                       Instant sent_at,
+                       Instant received_at,
+                       Instant now,
+                       const core::Grant& grant) const;
     void patrol();
     void release(Client& client);
     void give_up(Client& client);
@@ -152,6 +159,7 @@ private:
     Checker checker_;
     Instant quiet_at_{};  // the last fault and what follows from it are over
     std::uint64_t commands_ = 0;
+    std::uint64_t conversions_ = 0;
     std::map<std::string, std::pair<std::string, Instant>> seen_;  // lock -> token, since when
     std::vector<std::string> log_;
 };

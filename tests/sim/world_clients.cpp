@@ -183,6 +183,9 @@ void World::hold(Client& client, Duration wants) {
             return;
         }
         renew(client);
+        if (client.request.access.mode != Mode::permit && chance(0.2)) {
+            convert(client);
+        }
         hold(client, left);
     });
 }
@@ -196,23 +199,63 @@ void World::renew(Client& client) {
     const Instant sent_at = now_;
     daemon(on_index).run([this, &client, turn, on_index, sent_at](core::LockManager& manager) {
         const Instant received_at = daemon(on_index).clock().now();
-        manager.renew(
-            client.grant->lease,
-            client.grant->ttl,
-            core::LockManager::CallTimes{received_at, received_at + 2s},
-            [this, &client, turn, on_index, sent_at, received_at](const auto& renewed) {
-                const Instant now = daemon(on_index).clock().now();
-                if (client.turn != turn || !renewed || renewed->deadline() <= now) {
-                    return;
-                }
-                // As the API says: its own send time + elapsed + safe_for, on its own clock.
-                const Duration whole =
-                    core::remaining(received_at, now) + core::remaining(now, renewed->deadline());
-                client.believes_until = std::max(
-                    client.believes_until,
-                    sent_at + (client.clock->world_time_of(client.clock->now() + whole) - now_));
-                checker_.renewed(client.id, client.believes_until);
-            });
+        manager.renew(client.grant->lease,
+                      client.grant->ttl,
+                      core::LockManager::CallTimes{received_at, received_at + 2s},
+                      [this, &client, turn, on_index, sent_at, received_at](const auto& renewed) {
+                          const Instant now = daemon(on_index).clock().now();
+                          if (client.turn != turn || !renewed || renewed->deadline() <= now) {
+                              return;
+                          }
+                          client.believes_until =
+                              std::max(client.believes_until,
+                                       told_until(client, sent_at, received_at, now, *renewed));
+                          checker_.renewed(client.id, client.believes_until);
+                      });
+    });
+}
+
+// As the API says: its own send time + elapsed + safe_for, on its own clock.
+Instant World::told_until(const Client& client,
+                          Instant sent_at,
+                          Instant received_at,
+                          Instant now,
+                          const core::Grant& grant) const {
+    const Duration whole =
+        core::remaining(received_at, now) + core::remaining(now, grant.deadline());
+    return sent_at + (client.clock->world_time_of(client.clock->now() + whole) - now_);
+}
+
+// Asks for the other mode, at any daemon; goes on whatever comes of it.
+void World::convert(Client& client) {
+    const bool to_shared = client.grant->lease.access.mode == Mode::exclusive;
+    if (to_shared) {
+        checker_.shares(client.id);
+        client.grant->lease.access = core::Access{Mode::shared};
+    }
+    const core::Lease lease = client.grant->lease;
+    const std::uint64_t turn = client.turn;
+    const auto on_index = random_() % daemons_.size();
+    const Instant sent_at = now_;
+    daemon(on_index).run([=, this, &client](core::LockManager& manager) {
+        const Instant received_at = daemon(on_index).clock().now();
+        manager.convert({lease,
+                         to_shared ? Mode::shared : Mode::exclusive,
+                         Milliseconds{chance(0.5) ? 0 : 1000},
+                         {received_at, received_at + 2s}},
+                        [=, this, &client](const auto& converted) {
+                            const Instant now = daemon(on_index).clock().now();
+                            if (client.turn != turn || !converted || converted->deadline() <= now) {
+                                return;
+                            }
+                            ++conversions_;
+                            client.grant->lease = converted->lease;
+                            client.believes_until =
+                                std::max(client.believes_until,
+                                         told_until(client, sent_at, received_at, now, *converted));
+                            checker_.converted(
+                                client.id, converted->lease, now_, client.believes_until);
+                        });
     });
 }
 
@@ -220,7 +263,8 @@ void World::renew(Client& client) {
 void World::patrol() {
     for (const auto& [key, record] : redis_.keys()) {
         const std::string& expiry = redis_.field(key, "e");
-        if (redis_.field(key, "i").empty() || std::stoll(expiry) <= redis_time_us()) {
+        const bool was_shared = !redis_.field(key, "u").empty();  // converted: its holder knows it
+        if (redis_.field(key, "i").empty() || was_shared || std::stoll(expiry) <= redis_time_us()) {
             continue;
         }
         const std::string token = redis_.field(key, "t");

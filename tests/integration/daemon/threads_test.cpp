@@ -5,6 +5,7 @@
 #include "daemon/daemon.hpp"
 #include "holdfast/v1/lock_service.grpc.pb.h"
 #include "support/fake_store.hpp"
+#include "support/no_feed.hpp"
 #include "support/redis_process.hpp"
 
 #include <grpcpp/create_channel.h>
@@ -36,7 +37,8 @@ TEST(Shard, RunsWhatManyThreadsPostInOrderAndItsTimers) {
     test::FakeStore store{redis, clock};
     core::SystemHolderIds ids;
     Silent observer;
-    core::LockManager manager{clock, shard.timers(), store, ids, observer, {}};
+    test::NoFeed feed;
+    core::LockManager manager{clock, shard.timers(), store, ids, observer, feed, {}};
     shard.start(manager);
 
     constexpr int kThreads = 4;

@@ -5,6 +5,7 @@
 #include "core/lock_manager.hpp"
 #include "support/fake_store.hpp"
 #include "support/manual_clock.hpp"
+#include "support/no_feed.hpp"
 
 #include <gtest/gtest.h>
 
@@ -111,7 +112,9 @@ protected:
     test::FakeStore store_{redis_, clock_};
     CountedIds ids_;
     RecordingObserver observer_;
-    LockManager manager_{clock_, timers_, store_, ids_, observer_, {.max_waiters_per_lock = 100}};
+    test::NoFeed feed_;
+    LockManager manager_{
+        clock_, timers_, store_, ids_, observer_, feed_, {.max_waiters_per_lock = 100}};
     LockManager::Ticket last_ticket_ = 0;
 };
 
