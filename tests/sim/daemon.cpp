@@ -148,7 +148,9 @@ struct Daemon::Life {
                   ids,
                   observer,
                   feed,
-                  {.max_ttl = {4s}, .seed = static_cast<std::uint32_t>(world.random_())}),
+                  {.max_ttl = {4s},
+                   .default_ttl = {500ms},
+                   .seed = static_cast<std::uint32_t>(world.random_())}),
           clock(daemon.clock_),
           probe(timers) {
         link.canary = &store.canary();

@@ -237,25 +237,30 @@ void World::convert(Client& client) {
     const std::uint64_t turn = client.turn;
     const auto on_index = random_() % daemons_.size();
     const Instant sent_at = now_;
+    note("client " + std::to_string(client.id) + " wants " + lease.name.text() +
+         (to_shared ? " shared, at daemon " : " exclusive, at daemon ") + std::to_string(on_index));
     daemon(on_index).run([=, this, &client](core::LockManager& manager) {
         const Instant received_at = daemon(on_index).clock().now();
-        manager.convert({lease,
-                         to_shared ? Mode::shared : Mode::exclusive,
-                         Milliseconds{chance(0.5) ? 0 : 1000},
-                         {received_at, received_at + 2s}},
-                        [=, this, &client](const auto& converted) {
-                            const Instant now = daemon(on_index).clock().now();
-                            if (client.turn != turn || !converted || converted->deadline() <= now) {
-                                return;
-                            }
-                            ++conversions_;
-                            client.grant->lease = converted->lease;
-                            client.believes_until =
-                                std::max(client.believes_until,
-                                         told_until(client, sent_at, received_at, now, *converted));
-                            checker_.converted(
-                                client.id, converted->lease, now_, client.believes_until);
-                        });
+        manager.convert(
+            {lease,
+             to_shared ? Mode::shared : Mode::exclusive,
+             Milliseconds{chance(0.5) ? 0 : 1000},
+             {received_at, received_at + 2s}},
+            [=, this, &client](const auto& converted) {
+                const Instant now = daemon(on_index).clock().now();
+                if (client.turn != turn || !converted || converted->deadline() <= now) {
+                    return;
+                }
+                ++conversions_;
+                note("client " + std::to_string(client.id) + " has it in mode " +
+                     std::to_string(static_cast<int>(converted->lease.access.mode)) + " by " +
+                     std::to_string(converted->lease.token.value % 1'000'000'000));
+                client.grant->lease = converted->lease;
+                client.believes_until =
+                    std::max(client.believes_until,
+                             told_until(client, sent_at, received_at, now, *converted));
+                checker_.converted(client.id, converted->lease, now_, client.believes_until);
+            });
     });
 }
 
@@ -294,17 +299,20 @@ void World::release(Client& client) {
         }
     };
     daemon(client.daemon).run([this, &client, turn, next](core::LockManager& manager) {
-        manager.release(client.grant->lease,
-                        core::kNever,
-                        [this, &client, turn, next](const core::Result<core::Released>& released) {
-                            const bool honest =
-                                !released || released->verdict == core::Verdict::held_throughout;
-                            if (client.turn == turn && now_ < client.believes_until && !honest) {
-                                checker_.fail("release: client " + std::to_string(client.id) +
-                                              " held all the time and hears otherwise");
-                            }
-                            next();
-                        });
+        manager.release(
+            client.grant->lease,
+            core::kNever,
+            [this, &client, turn, next](const core::Result<core::Released>& released) {
+                const bool honest =
+                    !released || released->verdict == core::Verdict::held_throughout;
+                if (client.turn == turn && now_ < client.believes_until && !honest) {
+                    checker_.fail("release: client " + std::to_string(client.id) +
+                                  " held all the time and hears otherwise: verdict " +
+                                  std::to_string(static_cast<int>(released->verdict)) + ", newer " +
+                                  std::to_string(released->newer.value % 1'000'000'000));
+                }
+                next();
+            });
     });
     after(20s, next);  // a daemon that was killed does not answer
 }

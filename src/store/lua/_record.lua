@@ -12,8 +12,9 @@
 --   f   "from delay": not to be granted before `from`; `delay` after i's expiry. Empty: neither
 --   q   tickets of daemons that wait: see _queue.lua
 --   a   the station to tell when somebody else ends the lease of i. Empty: none
---   u   "from closes" of the lease of i: the token of the shared lease that it was converted from, or 0;
---       when it ceases to be renewed, as it was revoked, or 0. Empty: neither
+--   u   "was closes" of the lease of i: the token of the shared lease that it was converted from, 0 if it
+--       was not, ANY if that has been forgotten; when it ceases to be renewed, as it was revoked, or 0.
+--       Empty: 0 and 0
 --   c<16 bytes>  a closed holder or call id: h or e (its verdict) and the time it was closed
 --   n   how many closed ids there are    s   since when (time of the last purge)
 -- A free lock keeps t, so that tokens go on where they were, until the record expires. Fields that
@@ -101,9 +102,15 @@ local function open(key, ...)
     return lock
 end
 
+local ANY = 1
+
 -- True if the exclusive lease is this one, as it stands or as it was before it was converted.
 local function owns(lock, id, token)
-    return lock.holder == id and (lock.token == token or (lock.was > 0 and lock.was == token))
+    if lock.holder ~= id then
+        return false
+    end
+    return lock.token == token or (lock.was > 0 and lock.was == token)
+        or (lock.was == ANY and token < lock.token)
 end
 
 -- The field u.

@@ -19,7 +19,7 @@ local function restore(lock, lease, now, retention)
         lock.units, lock.exclusive = 0, 0
     end
     local token = math.max(lock.token, lease.token)
-    local fields = {'v', '1', 't', decimal(token), 'm', lease.mode, 'q', lock.queue, 'f', '', 'k', '', 'o', '', 'd', '', 'u', ''}
+    local fields = {'v', '1', 't', decimal(token), 'm', lease.mode, 'q', lock.queue, 'f', '', 'k', '', 'o', '', 'd', '', 'u', extras(shares and 0 or ANY, 0)}
     local function add(field, value)
         fields[#fields + 1], fields[#fields + 2] = field, value
     end
