@@ -48,7 +48,8 @@ namespace holdfast::core {
 struct AcquireRequest {
     LockName name;
     std::optional<HolderId> holder;  // from the request_id; empty: the manager draws one
-    bool is_retry = false;           // `holder` is from a request_id: it may have the lock already
+    bool holder_is_new = false;      // `holder` was drawn for this very request
+    bool is_retry = false;           // else, if given: it may have the lock already (the manager's)
     HolderId call{};                 // drawn by the manager, new for each call
     Ttl ttl;
     Milliseconds wait{0};      // 0: try once

@@ -8,6 +8,17 @@
 #include <system_error>
 
 namespace holdfast::core {
+namespace {
+
+HolderId digest_of(const std::string& input) {
+    std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
+    SHA256(reinterpret_cast<const unsigned char*>(input.data()), input.size(), digest.data());
+    HolderId id;
+    std::copy_n(digest.begin(), id.bytes.size(), id.bytes.begin());
+    return id;
+}
+
+}  // namespace
 
 Result<RequestId> RequestId::parse(std::string_view bytes) {
     if (bytes.size() < kMinBytes || bytes.size() > kMaxBytes) {
@@ -18,17 +29,31 @@ Result<RequestId> RequestId::parse(std::string_view bytes) {
     return RequestId{bytes};
 }
 
-HolderId RequestId::holder_for(const LockName& name) const {
-    std::string input{"holdfast.request.v1"};
+std::string RequestId::input_for(std::string_view use) const {
+    std::string input{use};
     input.push_back('\0');
     input.push_back(static_cast<char>(bytes_.size()));
-    input += bytes_;
-    input += name.text();
-    std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
-    SHA256(reinterpret_cast<const unsigned char*>(input.data()), input.size(), digest.data());
-    HolderId holder;
-    std::copy_n(digest.begin(), holder.bytes.size(), holder.bytes.begin());
-    return holder;
+    return input + bytes_;
+}
+
+HolderId RequestId::holder_for(const LockName& name) const {
+    return digest_of(input_for("holdfast.request.v1") + name.text());
+}
+
+HolderId RequestId::secret_for(std::span<const LockName> sorted) const {
+    std::string input = input_for("holdfast.set-request.v1");
+    for (const LockName& name : sorted) {
+        input += name.text();
+        input.push_back('\0');
+    }
+    return digest_of(input);
+}
+
+HolderId holder_in_set(const HolderId& secret, const LockName& name) {
+    std::string input{"holdfast.set.v1"};
+    input.push_back('\0');
+    input += secret.view();
+    return digest_of(input + name.text());
 }
 
 HolderId SystemHolderIds::next() {

@@ -6,6 +6,10 @@
 // itself. (The design keeps the request_id in the record instead; this does the same with one field
 // less. A guessable request_id makes a guessable lease in both.)
 //
+// Of a set of locks, one secret has the place of the holder id, drawn or digested likewise; each lock's
+// holder id is a digest of it. So the holder ids are all different, as everywhere else, and what one
+// lock's record tells is of no use for the others.
+//
 // Every acquire also has a call id, new for each call: two calls with one request_id share a holder
 // id, and cleaning up behind the one must not end what the other was told.
 
@@ -13,6 +17,7 @@
 
 #include <array>
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -29,11 +34,18 @@ public:
     // The first 128 bits of SHA-256("holdfast.request.v1" NUL length-of-request_id request_id
     // name): the same request_id on another lock is another lease.
     HolderId holder_for(const LockName& name) const;
+    // The secret of a set: as above, of "holdfast.set-request.v1" and of all names, each with a NUL
+    // behind it. The names are sorted, so that the order of the request makes no difference.
+    HolderId secret_for(std::span<const LockName> sorted) const;
 
 private:
     explicit RequestId(std::string_view bytes) : bytes_(bytes) {}
+    std::string input_for(std::string_view use) const;
     std::string bytes_;
 };
+
+// The holder id of one lock of a set: the first 128 bits of SHA-256("holdfast.set.v1" NUL secret name).
+HolderId holder_in_set(const HolderId& secret, const LockName& name);
 
 class HolderIdSource {
 public:

@@ -1,22 +1,35 @@
 #include "core/lease_id.hpp"
 
+#include "core/holder_ids.hpp"
+
 #include <absl/strings/escaping.h>
 #include <boost/crc.hpp>
 #include <boost/endian/conversion.hpp>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 namespace holdfast::core {
 namespace {
 
-constexpr char kFormat = 1;
+using AnyLease = std::variant<Lease, LeaseSet>;
+
+constexpr char kFormatOne = 1;
+constexpr char kFormatSet = 2;
+constexpr std::size_t kModeAt = 1;
 constexpr std::size_t kTokenAt = 2;
 constexpr std::size_t kHolderAt = kTokenAt + 8;
 constexpr std::size_t kAccessAt = kHolderAt + 16;
 constexpr std::size_t kPermitBytes = 8;
+constexpr std::size_t kSecretAt = 2;
+constexpr std::size_t kCountAt = kSecretAt + 16;
+constexpr std::size_t kLocksAt = kCountAt + 1;
+constexpr std::size_t kLengthAt = 8;  // in the part of one lock
+constexpr std::size_t kNameAt = kLengthAt + 2;
 constexpr std::size_t kCrcBytes = 4;
 constexpr std::size_t kMaxEncoded =
-    (kAccessAt + kPermitBytes + LockName::kMaxBytes + kCrcBytes) * 4 / 3 + 3;
+    (kLocksAt + LeaseSet::kMaxLocks * (kNameAt + LockName::kMaxBytes) + kCrcBytes) * 4 / 3 + 3;
 
 template <class T>
 void put(std::string& raw, std::size_t at, T value) {
@@ -25,13 +38,19 @@ void put(std::string& raw, std::size_t at, T value) {
 }
 
 template <class T>
-T get(const std::string& raw, std::size_t at) {
+T get(std::string_view raw, std::size_t at) {
     return boost::endian::endian_load<T, sizeof(T), boost::endian::order::big>(
         reinterpret_cast<const unsigned char*>(&raw[at]));
 }
 
-bool is_mode(char byte) {
-    return byte >= static_cast<char>(Mode::exclusive) && byte <= static_cast<char>(Mode::permit);
+void put(std::string& raw, std::size_t at, const HolderId& id) {
+    std::copy(id.bytes.begin(), id.bytes.end(), raw.begin() + static_cast<std::ptrdiff_t>(at));
+}
+
+HolderId get_id(std::string_view raw, std::size_t at) {
+    HolderId id;
+    std::copy_n(raw.begin() + static_cast<std::ptrdiff_t>(at), id.bytes.size(), id.bytes.begin());
+    return id;
 }
 
 std::uint32_t crc_of(std::string_view bytes) {
@@ -40,26 +59,7 @@ std::uint32_t crc_of(std::string_view bytes) {
     return crc.checksum();
 }
 
-Failed not_a_lease_id() {
-    return invalid("lease_id",
-                   "lease_id is not one that Holdfast gave out, or it was truncated or changed; "
-                   "pass the string of the grant unchanged");
-}
-
-}  // namespace
-
-std::string encode_lease_id(const Lease& lease) {
-    std::string raw(kAccessAt, '\0');
-    raw[0] = kFormat;
-    raw[1] = static_cast<char>(lease.access.mode);
-    put(raw, kTokenAt, lease.token.value);
-    std::copy(lease.holder.bytes.begin(), lease.holder.bytes.end(), raw.begin() + kHolderAt);
-    if (lease.access.mode == Mode::permit) {
-        raw.resize(kAccessAt + kPermitBytes);
-        put(raw, kAccessAt, lease.access.permits);
-        put(raw, kAccessAt + sizeof(std::uint32_t), lease.access.limit);
-    }
-    raw += lease.name.text();
+std::string sealed(std::string raw) {
     const std::size_t end = raw.size();
     const std::uint32_t crc = crc_of(raw);
     raw.resize(end + kCrcBytes);
@@ -67,36 +67,125 @@ std::string encode_lease_id(const Lease& lease) {
     return absl::WebSafeBase64Escape(raw);
 }
 
-Result<Lease> decode_lease_id(std::string_view text) {
+// What was sealed; empty if it is not as it was.
+std::string unsealed(std::string_view text) {
     std::string raw;
     const absl::string_view encoded{text.data(), text.size()};
     if (text.size() > kMaxEncoded || !absl::WebSafeBase64Unescape(encoded, &raw) ||
-        raw.size() <= kAccessAt + kCrcBytes) {
-        return not_a_lease_id();
+        raw.size() <= kCrcBytes) {
+        return "";
     }
     const auto crc = get<std::uint32_t>(raw, raw.size() - kCrcBytes);
     raw.resize(raw.size() - kCrcBytes);
-    if (crc != crc_of(raw) || raw[0] != kFormat || !is_mode(raw[1])) {
-        return not_a_lease_id();
+    return crc == crc_of(raw) ? raw : "";
+}
+
+std::optional<Lease> lease_of(std::string_view raw) {
+    const char mode = raw.size() > kAccessAt ? raw[kModeAt] : '\0';
+    if (mode < static_cast<char>(Mode::exclusive) || mode > static_cast<char>(Mode::permit)) {
+        return std::nullopt;
     }
-    Access access{static_cast<Mode>(raw[1])};
+    Access access{static_cast<Mode>(mode)};
     std::size_t name_at = kAccessAt;
     if (access.mode == Mode::permit) {
         if (raw.size() <= kAccessAt + kPermitBytes) {
-            return not_a_lease_id();
+            return std::nullopt;
         }
         access.permits = get<std::uint32_t>(raw, kAccessAt);
         access.limit = get<std::uint32_t>(raw, kAccessAt + sizeof(std::uint32_t));
         name_at += kPermitBytes;
     }
-    auto name = LockName::parse(raw.substr(name_at));
+    auto name = LockName::parse(std::string{raw.substr(name_at)});
     if (!name) {
-        return not_a_lease_id();
+        return std::nullopt;
     }
-    Lease lease{*std::move(name), {}, {}, access};
-    std::copy_n(raw.begin() + kHolderAt, lease.holder.bytes.size(), lease.holder.bytes.begin());
-    lease.token.value = get<std::uint64_t>(raw, kTokenAt);
-    return lease;
+    return Lease{
+        *std::move(name), get_id(raw, kHolderAt), {get<std::uint64_t>(raw, kTokenAt)}, access};
+}
+
+std::optional<LeaseSet> set_of(std::string_view raw) {
+    const char mode = raw.size() > kLocksAt ? raw[kModeAt] : '\0';
+    if (mode != static_cast<char>(Mode::exclusive) && mode != static_cast<char>(Mode::shared)) {
+        return std::nullopt;
+    }
+    LeaseSet set{get_id(raw, kSecretAt), {}};
+    const auto count = static_cast<unsigned char>(raw[kCountAt]);
+    raw.remove_prefix(kLocksAt);
+    while (raw.size() > kNameAt) {
+        const std::size_t length = get<std::uint16_t>(raw, kLengthAt);
+        auto name = LockName::parse(std::string{raw.substr(kNameAt, length)});
+        if (!name || name->text().size() != length ||
+            (!set.leases.empty() && set.leases.back().name.text() >= name->text())) {
+            return std::nullopt;
+        }
+        const HolderId holder = holder_in_set(set.secret, *name);
+        set.leases.push_back(
+            {*std::move(name), holder, {get<std::uint64_t>(raw, 0)}, {static_cast<Mode>(mode)}});
+        raw.remove_prefix(kNameAt + length);
+    }
+    return raw.empty() && set.leases.size() == count ? std::optional{std::move(set)} : std::nullopt;
+}
+
+}  // namespace
+
+std::string encode_lease_id(const Lease& lease) {
+    std::string raw(kAccessAt, '\0');
+    raw[0] = kFormatOne;
+    raw[kModeAt] = static_cast<char>(lease.access.mode);
+    put(raw, kTokenAt, lease.token.value);
+    put(raw, kHolderAt, lease.holder);
+    if (lease.access.mode == Mode::permit) {
+        raw.resize(kAccessAt + kPermitBytes);
+        put(raw, kAccessAt, lease.access.permits);
+        put(raw, kAccessAt + sizeof(std::uint32_t), lease.access.limit);
+    }
+    return sealed(raw + lease.name.text());
+}
+
+std::string encode_lease_id(const LeaseSet& set) {
+    std::string raw(kLocksAt, '\0');
+    raw[0] = kFormatSet;
+    raw[kModeAt] = static_cast<char>(set.leases.front().access.mode);
+    put(raw, kSecretAt, set.secret);
+    raw[kCountAt] = static_cast<char>(set.leases.size());
+    for (const Lease& lease : set.leases) {
+        const std::size_t at = raw.size();
+        raw.resize(at + kNameAt);
+        put(raw, at, lease.token.value);
+        put(raw, at + kLengthAt, static_cast<std::uint16_t>(lease.name.text().size()));
+        raw += lease.name.text();
+    }
+    return sealed(std::move(raw));
+}
+
+Result<AnyLease> decode_any_lease_id(std::string_view text) {
+    const std::string raw = unsealed(text);
+    if (!raw.empty() && raw[0] == kFormatOne) {
+        if (auto lease = lease_of(raw)) {
+            return *std::move(lease);
+        }
+    } else if (!raw.empty() && raw[0] == kFormatSet) {
+        if (auto set = set_of(raw)) {
+            return *std::move(set);
+        }
+    }
+    return invalid("lease_id",
+                   "lease_id is not one that Holdfast gave out, or it was truncated or changed; "
+                   "pass the string of the grant unchanged");
+}
+
+Result<Lease> decode_lease_id(std::string_view text) {
+    return decode_any_lease_id(text).and_then([](AnyLease any) -> Result<Lease> {
+        if (auto* lease = std::get_if<Lease>(&any)) {
+            return std::move(*lease);
+        }
+        return invalid(
+            "lease_id",
+            "lease_id is that of several locks, taken together by AcquireAll: it can be renewed "
+            "and "
+            "released, but not converted or resumed. To have the daemon renew such locks, set "
+            "max_hold_ms on AcquireAll; to convert or resume one, take it by itself");
+    });
 }
 
 }  // namespace holdfast::core

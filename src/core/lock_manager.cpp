@@ -103,7 +103,7 @@ LockManager::LockManager(const Clock& clock,
 
 LockManager::Ticket LockManager::acquire(AcquireRequest request, Done<Grant> done) {
     const Milliseconds max_hold = request.max_hold;
-    request.is_retry = request.holder.has_value();
+    request.is_retry = request.holder.has_value() && !request.holder_is_new;
     request.call = ids_.next();
     if (!request.holder) {
         request.holder = request.call;
@@ -319,6 +319,10 @@ void LockManager::resume(Lease lease,
                 watchdog_.drain();
             }
         });
+}
+
+void LockManager::cap(const Lease& lease, const LeaseListener* listener, Milliseconds max_hold) {
+    watchdog_.cap(lease, listener, clock_.now() + max_hold);
 }
 
 void LockManager::detach(const Lease& lease, const LeaseListener* listener, Milliseconds grace) {

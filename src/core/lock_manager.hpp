@@ -77,6 +77,8 @@ public:
                 Listener listener,
                 Instant call_deadline,
                 Done<Grant> done);
+    // What this listener watches is renewed for `max_hold` more at most.
+    void cap(const Lease& lease, const LeaseListener* listener, Milliseconds max_hold);
     // The stream of this listener has broken: renewals go on for `grace` at most.
     void detach(const Lease& lease, const LeaseListener* listener, Milliseconds grace);
     // The store's notice that a lease which is watched here was resumed elsewhere.
@@ -108,6 +110,9 @@ public:
     void revoked(HolderId holder, Revocation how, Milliseconds closes_in, std::string_view reason) {
         watchdog_.revoked(holder, how, closes_in, reason);
     }
+
+    // 128 bits that nobody can guess.
+    HolderId new_secret() { return ids_.next(); }
 
     void inspect(LockName name, Done<std::optional<LockState>> done);
     // Who watches locks here.

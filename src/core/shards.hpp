@@ -4,6 +4,7 @@
 // thread that owns that lock.
 
 #include "core/lock_manager.hpp"
+#include "core/lock_sets.hpp"
 #include "core/shard.hpp"
 
 #include <absl/hash/hash.h>
@@ -24,6 +25,10 @@ public:
     // Tasks about one lock run in the order they were posted, from any thread.
     void post(const LockName& name, Shard::Task task) {
         shards_[shard_of(name)]->post(std::move(task));
+    }
+    // post(), for whoever shall not know of shards.
+    Post poster() {
+        return [this](const LockName& name, Shard::Task task) { post(name, std::move(task)); };
     }
     std::size_t shard_of(const LockName& name) const { return absl::HashOf(name) % shards_.size(); }
 

@@ -82,18 +82,30 @@ void Watchdog::resume(const Lease& lease, Ttl ttl, Instant sent_at, Watch watch)
     arm();
 }
 
-void Watchdog::detach(const Lease& lease, const LeaseListener* listener, Instant until) {
+void Watchdog::cap(const Lease& lease, const LeaseListener* listener, Instant until) {
     HeldLease* held = table_.find(lease);
     if (held == nullptr || held->listener.get() != listener) {
         return;
     }
-    held->listener.reset();
     held->watch_until = std::min(held->watch_until, until);
     if (held->deadline + kRounding >= held->watch_until) {
         held->renew_at = kNever;
     }
     table_.moved(*held);
     arm();
+}
+
+void Watchdog::detach(const Lease& lease, const LeaseListener* listener, Instant until) {
+    HeldLease* held = table_.find(lease);
+    if (held == nullptr || held->listener.get() != listener) {
+        return;
+    }
+    const Instant wanted_until = held->watch_until;
+    cap(lease, listener, until);
+    held->listener.reset();
+    if (!held->watched()) {
+        held->watch_until = wanted_until;  // a retry of its acquire may have it watched anew
+    }
 }
 
 void Watchdog::converted(const Lease& now, Ttl ttl, Instant sent_at) {

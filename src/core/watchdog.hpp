@@ -67,6 +67,8 @@ public:
     // Watches a lease that its holder has just renewed, for this listener from now on. Who listened
     // before hears that it has moved.
     void resume(const Lease& lease, Ttl ttl, Instant sent_at, Watch watch);
+    // What this listener watches is renewed until `until` at most.
+    void cap(const Lease& lease, const LeaseListener* listener, Instant until);
     // The stream of this listener is gone: renewed until `until` (now: not at all) in its absence.
     void detach(const Lease& lease, const LeaseListener* listener, Instant until);
 

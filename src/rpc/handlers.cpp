@@ -36,11 +36,6 @@ void refuse(Call& call, const core::Error& error) {
     call.finish(to_status(error));
 }
 
-core::Error too_late() {
-    return {core::Reason::outcome_unknown,
-            "the grant came too late to be of use and is being undone; ask again"};
-}
-
 // Gives a grant out only if its holder can still hear of it and have use of it.
 void answer(UnaryCall<v1::AcquireRequest, v1::AcquireResponse>& call,
             Acquiring& state,
@@ -95,13 +90,18 @@ void Handlers::acquire(Call<v1::AcquireRequest, v1::AcquireResponse> call) {
 }
 
 void Handlers::release(Call<v1::ReleaseRequest, v1::ReleaseResponse> call) {
-    auto lease = core::decode_lease_id(call->request().lease_id());
-    if (!lease) {
-        refuse(*call, lease.error());
+    auto any = core::decode_any_lease_id(call->request().lease_id());
+    if (!any) {
+        refuse(*call, any.error());
         return;
     }
-    const core::LockName name = lease->name;
-    shards_.post(name, [call, lease = *std::move(lease)](LockManager& manager) mutable {
+    if (auto* set = std::get_if<core::LeaseSet>(&*any)) {
+        release_set(call, std::move(*set));
+        return;
+    }
+    auto& lease = std::get<core::Lease>(*any);
+    const core::LockName name = lease.name;
+    shards_.post(name, [call, lease = std::move(lease)](LockManager& manager) mutable {
         manager.release(
             std::move(lease), call->deadline(), [call](Result<core::Released> released) {
                 respond(*call, released, [&](const auto& known) { fill(call->response(), known); });
@@ -110,9 +110,9 @@ void Handlers::release(Call<v1::ReleaseRequest, v1::ReleaseResponse> call) {
 }
 
 void Handlers::renew(Call<v1::RenewRequest, v1::RenewResponse> call) {
-    auto lease = core::decode_lease_id(call->request().lease_id());
-    if (!lease) {
-        refuse(*call, lease.error());
+    auto any = core::decode_any_lease_id(call->request().lease_id());
+    if (!any) {
+        refuse(*call, any.error());
         return;
     }
     const auto ttl = limits_.check_ttl(call->request().ttl_ms());
@@ -120,8 +120,13 @@ void Handlers::renew(Call<v1::RenewRequest, v1::RenewResponse> call) {
         refuse(*call, ttl.error());
         return;
     }
-    const core::LockName name = lease->name;
-    shards_.post(name, [this, call, ttl = *ttl, lease = *std::move(lease)](auto& manager) mutable {
+    if (auto* set = std::get_if<core::LeaseSet>(&*any)) {
+        renew_set(call, std::move(*set), *ttl);
+        return;
+    }
+    auto& lease = std::get<core::Lease>(*any);
+    const core::LockName name = lease.name;
+    shards_.post(name, [this, call, ttl = *ttl, lease = std::move(lease)](auto& manager) mutable {
         const LockManager::CallTimes times{call->received_at(), call->deadline()};
         manager.renew(std::move(lease), ttl, times, [this, call](Result<core::Grant> renewed) {
             if (renewed && !fill(*call->response().mutable_lease(),

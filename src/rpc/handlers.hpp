@@ -25,6 +25,7 @@ public:
     using Call = std::shared_ptr<UnaryCall<Request, Response>>;
 
     void acquire(Call<v1::AcquireRequest, v1::AcquireResponse> call);
+    void acquire_all(Call<v1::AcquireAllRequest, v1::AcquireAllResponse> call);
     void release(Call<v1::ReleaseRequest, v1::ReleaseResponse> call);
     void renew(Call<v1::RenewRequest, v1::RenewResponse> call);
     void convert(Call<v1::ConvertRequest, v1::ConvertResponse> call);
@@ -41,6 +42,10 @@ private:
     template <class Stream>
     void remember(std::vector<std::weak_ptr<Stream>>& streams,
                   const std::shared_ptr<Stream>& stream);
+    void release_set(const Call<v1::ReleaseRequest, v1::ReleaseResponse>& call, core::LeaseSet set);
+    void renew_set(const Call<v1::RenewRequest, v1::RenewResponse>& call,
+                   core::LeaseSet set,
+                   core::Ttl ttl);
 
     const core::Clock& clock_;
     const core::Limits& limits_;

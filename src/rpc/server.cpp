@@ -21,7 +21,7 @@ namespace holdfast::rpc {
 namespace {
 
 // Calls armed for each method on each queue: so many can arrive while the queue's thread is busy.
-constexpr int kArmedOften = 64;  // Acquire, Release, Renew
+constexpr int kArmedOften = 64;  // Acquire, Release, Renew and the like
 constexpr int kArmedRarely = 4;
 // The largest valid unary request has 64 names, or a lease id of as many; a session sends batches.
 constexpr int kMaxRequestBytes = 1024 * 1024;
@@ -33,13 +33,14 @@ constexpr int kMaxStreamsPerConnection = 100'000;
 // For how long a connection that carries no call may take to end when the server stops.
 constexpr std::chrono::milliseconds kGoodbye{500};
 
-using Waiting = v1::LockService::WithAsyncMethod_Acquire<
-    v1::LockService::WithAsyncMethod_Release<v1::LockService::WithAsyncMethod_Renew<
-        v1::LockService::WithAsyncMethod_GetLock<v1::LockService::WithAsyncMethod_ListLocks<
-            v1::LockService::WithAsyncMethod_Validate<v1::LockService::WithAsyncMethod_Hold<
-                v1::LockService::WithAsyncMethod_Session<v1::LockService::WithAsyncMethod_Convert<
-                    v1::LockService::WithAsyncMethod_Watch<v1::LockService::Service>>>>>>>>>>;
-using LockService = WithUnserved<Waiting>;
+using LockService =
+    v1::LockService::WithAsyncMethod_Acquire<v1::LockService::WithAsyncMethod_Release<
+        v1::LockService::WithAsyncMethod_Renew<v1::LockService::WithAsyncMethod_GetLock<
+            v1::LockService::WithAsyncMethod_ListLocks<v1::LockService::WithAsyncMethod_Validate<
+                v1::LockService::WithAsyncMethod_Hold<v1::LockService::WithAsyncMethod_Session<
+                    v1::LockService::WithAsyncMethod_Convert<v1::LockService::WithAsyncMethod_Watch<
+                        v1::LockService::WithAsyncMethod_AcquireAll<
+                            v1::LockService::Service>>>>>>>>>>>;
 using AdminService = WithUnservedAdmin<
     v1::AdminService::WithAsyncMethod_GetStatus<v1::AdminService::WithAsyncMethod_Revoke<
         v1::AdminService::WithAsyncMethod_ForceRelease<v1::AdminService::Service>>>>;
@@ -175,6 +176,13 @@ struct Server::Impl {
                admin_handlers,
                &AdminHandlers::force_release,
                method_index("ForceRelease"));
+    Method<v1::AcquireAllRequest, v1::AcquireAllResponse> acquire_all =
+        method(service,
+               &LockService::RequestAcquireAll,
+               handlers,
+               &Handlers::acquire_all,
+               method_index("AcquireAll"),
+               true);
     HoldCall::MethodType hold{
         method_index("Hold"),
         [this](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
@@ -264,6 +272,7 @@ void Server::Impl::arm_all(grpc::ServerCompletionQueue& queue) {
     arm(validate, queue, kArmedRarely);
     arm(check, queue, kArmedRarely);
     arm(get_status, queue, kArmedRarely);
+    arm(acquire_all, queue, kArmedOften);
     arm(hold, queue, kArmedOften);
     arm(session, queue, kArmedRarely);
     arm(watch, queue, kArmedRarely);

@@ -38,6 +38,7 @@ inline constexpr std::array kMethods = std::to_array<std::string_view>({
     "GetStatus",
     "Revoke",
     "ForceRelease",
+    "AcquireAll",
 });
 consteval std::size_t method_index(std::string_view name) {
     const auto* const found = std::find(kMethods.begin(), kMethods.end(), name);

@@ -18,8 +18,12 @@ core::Error shutting_down() {
             "this daemon is shutting down; open a session at another and resume its leases"};
 }
 
-core::Result<core::Lease> decode(const std::string& lease_id) {
-    return core::decode_lease_id(lease_id);
+// The lock on whose shard an operation on these leases begins and ends.
+const core::LockName& home_of(const core::LeaseSet& set) {
+    return set.leases.front().name;
+}
+const core::LockName& home_of(const core::Lease& lease) {
+    return lease.name;
 }
 
 }  // namespace
@@ -117,6 +121,23 @@ void Session::refuse(std::uint64_t id, const core::Error& error) {
     link_->send(std::move(event));
 }
 
+// What `act` does with the lease, or the set, that a lease id stands for.
+template <class Act>
+core::Result<Session::Job> Session::with_any_lease(const std::string& lease_id,
+                                                   std::size_t& shard,
+                                                   Act act) {
+    return core::decode_any_lease_id(lease_id).map([&](auto any) {
+        return std::visit(
+            [&](auto& lease) {
+                shard = shards_.shard_of(home_of(lease));
+                return Job{[act, lease = std::move(lease)](auto& part, auto& manager) mutable {
+                    act(part, manager, std::move(lease));
+                }};
+            },
+            any);
+    });
+}
+
 core::Result<Session::Job> Session::job_of(v1::Operation& operation, std::size_t& shard) {
     using core::LockManager;
     const std::uint64_t id = operation.id();
@@ -141,24 +162,20 @@ core::Result<Session::Job> Session::job_of(v1::Operation& operation, std::size_t
                 }};
             });
         case v1::Operation::kRelease:
-            return decode(operation.release().lease_id()).map([&](core::Lease lease) {
-                shard = shards_.shard_of(lease.name);
-                return Job{[id, lease = std::move(lease)](auto& part, auto& manager) mutable {
+            return with_any_lease(
+                operation.release().lease_id(), shard, [id](auto& part, auto& manager, auto lease) {
                     part.release(manager, id, std::move(lease));
-                }};
-            });
+                });
         case v1::Operation::kRenew: {
             const auto ttl = limits_.check_ttl(operation.renew().ttl_ms());
             if (!ttl) {
                 return tl::unexpected(ttl.error());
             }
-            return decode(operation.renew().lease_id()).map([&](core::Lease lease) {
-                shard = shards_.shard_of(lease.name);
-                return Job{
-                    [id, ttl = *ttl, lease = std::move(lease)](auto& part, auto& manager) mutable {
-                        part.renew(manager, id, std::move(lease), ttl);
-                    }};
-            });
+            return with_any_lease(operation.renew().lease_id(),
+                                  shard,
+                                  [id, ttl = *ttl](auto& part, auto& manager, auto lease) {
+                                      part.renew(manager, id, std::move(lease), ttl);
+                                  });
         }
         case v1::Operation::kCancel: {
             const std::uint64_t which = operation.cancel().operation_id();

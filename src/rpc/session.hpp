@@ -46,6 +46,8 @@ private:
     void add(v1::Operation& operation, Jobs& jobs);
     void refuse(std::uint64_t id, const core::Error& error);
     core::Result<Job> job_of(v1::Operation& operation, std::size_t& shard);
+    template <class Act>
+    core::Result<Job> with_any_lease(const std::string& lease_id, std::size_t& shard, Act act);
     void ping(std::uint64_t id, Jobs& jobs);
     void post(Jobs jobs);
     void post_to_all(const std::function<void(SessionPart&, core::LockManager&)>& job);

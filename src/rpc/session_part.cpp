@@ -189,46 +189,64 @@ void SessionPart::release(core::LockManager& manager, std::uint64_t id, core::Le
         }
         held->releasing = true;
     }
-    manager.release(std::move(lease),
-                    core::kNever,
-                    [self = shared_from_this(), id, held](core::Result<core::Released> released) {
-                        if (!released) {
-                            if (held) {
-                                held->releasing = false;  // whatever becomes of it is told
-                            }
-                            self->finish(id, released.error());
-                            return;
-                        }
-                        v1::OperationResult result;
-                        result.set_id(id);
-                        fill(*result.mutable_release(), *released);
-                        self->finish(std::move(result));
-                    });
+    manager.release(std::move(lease), core::kNever, released(id, std::move(held)));
+}
+
+void SessionPart::release(core::LockManager&, std::uint64_t id, core::LeaseSet set) {
+    core::release_set(shards_.poster(), std::move(set), core::kNever, released(id, nullptr));
+}
+
+// Tells the verdict of a release, of `held` if that is a lease of this session.
+core::Done<core::Released> SessionPart::released(std::uint64_t id, std::shared_ptr<Held> held) {
+    return [self = shared_from_this(), id, held = std::move(held)](
+               core::Result<core::Released> released) {
+        if (!released) {
+            if (held) {
+                held->releasing = false;  // whatever becomes of it is told
+            }
+            self->finish(id, released.error());
+            return;
+        }
+        v1::OperationResult result;
+        result.set_id(id);
+        fill(*result.mutable_release(), *released);
+        self->finish(std::move(result));
+    };
 }
 
 void SessionPart::renew(core::LockManager& manager,
                         std::uint64_t id,
                         core::Lease lease,
                         core::Ttl ttl) {
-    manager.renew(std::move(lease),
-                  ttl,
-                  {anchor_, core::kNever},
-                  [self = shared_from_this(), id](core::Result<core::Grant> renewed) {
-                      v1::OperationResult result;
-                      result.set_id(id);
-                      if (!renewed) {
-                          self->finish(id, renewed.error());
-                      } else if (fill(*result.mutable_renew()->mutable_lease(),
-                                      *renewed,
-                                      self->anchor_,
-                                      self->clock_.now())) {
-                          self->finish(std::move(result));
-                      } else {
-                          self->finish(id,
-                                       {core::Reason::outcome_unknown,
-                                        "the renewal was confirmed too late to be of use"});
-                      }
-                  });
+    manager.renew(std::move(lease), ttl, {anchor_, core::kNever}, renewed<core::Grant>(id));
+}
+
+void SessionPart::renew(core::LockManager&, std::uint64_t id, core::LeaseSet set, core::Ttl ttl) {
+    core::renew_set(shards_.poster(),
+                    std::move(set),
+                    ttl,
+                    {anchor_, core::kNever},
+                    renewed<core::SetGrant>(id));
+}
+
+template <class Grant>
+core::Done<Grant> SessionPart::renewed(std::uint64_t id) {
+    return [self = shared_from_this(), id](core::Result<Grant> renewed) {
+        v1::OperationResult result;
+        result.set_id(id);
+        if (!renewed) {
+            self->finish(id, renewed.error());
+        } else if (fill(*result.mutable_renew()->mutable_lease(),
+                        *renewed,
+                        self->anchor_,
+                        self->clock_.now())) {
+            self->finish(std::move(result));
+        } else {
+            self->finish(
+                id,
+                {core::Reason::outcome_unknown, "the renewal was confirmed too late to be of use"});
+        }
+    };
 }
 
 void SessionPart::convert(core::LockManager& manager,

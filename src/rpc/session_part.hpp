@@ -32,6 +32,9 @@ public:
     void acquire(core::LockManager& manager, std::uint64_t id, HoldRequest request);
     void release(core::LockManager& manager, std::uint64_t id, core::Lease lease);
     void renew(core::LockManager& manager, std::uint64_t id, core::Lease lease, core::Ttl ttl);
+    // The same two for a set; this is the part of its first lock.
+    void release(core::LockManager& manager, std::uint64_t id, core::LeaseSet set);
+    void renew(core::LockManager& manager, std::uint64_t id, core::LeaseSet set, core::Ttl ttl);
     void convert(core::LockManager& manager,
                  std::uint64_t id,
                  core::LockManager::ConvertRequest request);
@@ -47,6 +50,9 @@ public:
 private:
     class Held;
 
+    core::Done<core::Released> released(std::uint64_t id, std::shared_ptr<Held> held);
+    template <class Grant>
+    core::Done<Grant> renewed(std::uint64_t id);
     void decided(core::LockManager& manager,
                  std::uint64_t id,
                  const std::shared_ptr<Held>& held,

@@ -109,6 +109,11 @@ void fill(google::rpc::Status& details, const core::Error& error) {
     }
 }
 
+core::Error too_late() {
+    return {Reason::outcome_unknown,
+            "the grant came too late to be of use and is being undone; ask again"};
+}
+
 grpc::Status to_status(const core::Error& error) {
     google::rpc::Status details;
     fill(details, error);

@@ -5,11 +5,13 @@
 
 #include "core/limits.hpp"
 #include "core/lock_manager.hpp"
+#include "core/lock_sets.hpp"
 #include "holdfast/v1/admin_service.pb.h"
 #include "holdfast/v1/lock_service.pb.h"
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace holdfast::rpc {
 
@@ -21,6 +23,8 @@ inline std::uint64_t ms(core::Milliseconds value) {
 
 // Without the times of the call. Takes the request's strings.
 core::Result<core::AcquireRequest> parse(pb::AcquireRequest& request, const core::Limits& limits);
+
+core::Result<core::SetRequest> parse(pb::AcquireAllRequest& request, const core::Limits& limits);
 
 // What becomes of a lease whose stream breaks.
 struct Disconnect {
@@ -57,6 +61,18 @@ std::uint64_t anchor_number(core::Instant anchor);
 
 // False if the grant's deadline has passed by `now`: then it must not be given out.
 bool fill(pb::Lease& lease, const core::Grant& grant, core::Instant received_at, core::Instant now);
+
+// The same for all locks of a set, in this order.
+bool fill(pb::AcquireAllResponse& response,
+          const std::vector<core::LockName>& order,
+          const core::SetGrant& grant,
+          core::Instant received_at,
+          core::Instant now);
+// The same for a set as a whole: without a name and a token.
+bool fill(pb::Lease& lease,
+          const core::SetGrant& grant,
+          core::Instant received_at,
+          core::Instant now);
 
 void fill(pb::ReleaseResponse& response, const core::Released& released);
 void fill(pb::Holder& holder, const core::HolderSummary& summary);

@@ -17,19 +17,6 @@ inline grpc::Status unserved(const char* rpc) {
                       rpc});
 }
 
-// `Base` serves the rest of LockService.
-template <class Base>
-class WithUnserved : public Base {
-public:
-    using Context = grpc::ServerContext;
-
-    grpc::Status AcquireAll(Context*,
-                            const v1::AcquireAllRequest*,
-                            v1::AcquireAllResponse*) override {
-        return unserved("AcquireAll");
-    }
-};
-
 // `Base` serves the rest of AdminService.
 template <class Base>
 class WithUnservedAdmin : public Base {

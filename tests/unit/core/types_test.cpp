@@ -75,6 +75,69 @@ TEST(LeaseId, NoticesEveryMangledOrMissingCharacter) {
     }
 }
 
+LeaseSet sample_set(const std::vector<std::string>& names, Mode mode = Mode::exclusive) {
+    LeaseSet set;
+    set.secret.bytes.fill('s');
+    for (const std::string& name : names) {
+        const LockName lock = *LockName::parse(name);
+        const FencingToken token{1'795'461'816'307'516 + set.leases.size()};
+        set.leases.push_back({lock, holder_in_set(set.secret, lock), token, {mode}});
+    }
+    return set;
+}
+
+TEST(LeaseId, OfASetRoundTrips) {
+    std::vector<std::string> most;
+    for (char i = 0; i < 64; ++i) {
+        most.push_back(std::string(511, 'x') + static_cast<char>('0' + i));
+    }
+    for (const auto& names : {std::vector<std::string>{"a"}, {"a", "b{}", "\xc3\xbc"}, most}) {
+        const LeaseSet set = sample_set(names, Mode::shared);
+        const std::string id = encode_lease_id(set);
+        EXPECT_LE(id.size(), 64U * 1024);
+        const auto decoded = decode_any_lease_id(id);
+        ASSERT_TRUE(decoded && std::holds_alternative<LeaseSet>(*decoded));
+        const auto& again = std::get<LeaseSet>(*decoded);
+        EXPECT_EQ(again.secret, set.secret);
+        ASSERT_EQ(again.leases.size(), set.leases.size());
+        for (std::size_t i = 0; i < names.size(); ++i) {
+            EXPECT_EQ(again.leases[i].name, set.leases[i].name);
+            EXPECT_EQ(again.leases[i].holder, set.leases[i].holder);
+            EXPECT_EQ(again.leases[i].token, set.leases[i].token);
+            EXPECT_EQ(again.leases[i].access, set.leases[i].access);
+        }
+        const auto one = decode_lease_id(id);
+        ASSERT_FALSE(one) << "a set is no single lease";
+        EXPECT_EQ(one.error().field, "lease_id");
+        EXPECT_NE(one.error().message.find("several locks"), std::string::npos);
+    }
+}
+
+TEST(LeaseId, OfASetNoticesEveryMangledOrMissingCharacter) {
+    const std::string id = encode_lease_id(sample_set({"lock a", "lock b"}));
+    for (std::size_t i = 0; i < id.size(); ++i) {
+        std::string mangled = id;
+        mangled[i] = mangled[i] == 'A' ? 'B' : 'A';
+        EXPECT_FALSE(decode_any_lease_id(mangled)) << "character " << i;
+        EXPECT_FALSE(decode_any_lease_id(id.substr(0, i))) << "cut to " << i;
+    }
+    // Well formed but for one rule each.
+    EXPECT_FALSE(decode_any_lease_id(encode_lease_id(sample_set({"b", "a"})))) << "not sorted";
+    EXPECT_FALSE(decode_any_lease_id(encode_lease_id(sample_set({"a", "a"})))) << "twice";
+    EXPECT_FALSE(decode_any_lease_id(encode_lease_id(sample_set({"a"}, Mode::permit))));
+}
+
+TEST(LeaseId, EachLockOfASetHasAnotherHolderId) {
+    const LeaseSet set = sample_set({"a", "b"});
+    EXPECT_NE(set.leases[0].holder, set.leases[1].holder);
+    EXPECT_NE(set.leases[0].holder, set.secret);
+    const auto id = *RequestId::parse(std::string(16, 'r'));
+    const std::vector<LockName> both{set.leases[0].name, set.leases[1].name};
+    EXPECT_EQ(id.secret_for(both), RequestId::parse(std::string(16, 'r'))->secret_for(both));
+    EXPECT_NE(id.secret_for(both), id.secret_for(std::span{both}.first(1)));
+    EXPECT_NE(id.secret_for(std::span{both}.first(1)), id.holder_for(both[0]));
+}
+
 TEST(RequestId, HasBoundsAndIsBoundToTheLock) {
     EXPECT_FALSE(RequestId::parse(std::string(15, 'r')));
     EXPECT_FALSE(RequestId::parse(std::string(65, 'r')));

@@ -53,6 +53,34 @@ TEST_F(WatchdogTest, ARetryDoesNotBeginMaxHoldAnew) {
     EXPECT_FALSE(store_.held("a"));
 }
 
+TEST_F(WatchdogTest, ARetryAfterTheStreamHasGoneIsWatchedAnew) {
+    class Quiet final : public LeaseListener {
+    public:
+        void renewed(Instant) override {}
+        void anchored(Instant, Ttl, Instant) override {}
+        void converted(const Lease&, Instant) override {}
+        void at_risk(Instant, std::string_view) override {}
+        void recovered(Instant) override {}
+        void revoke_requested(Instant, std::string_view) override {}
+        void lost(LossCause, std::string_view) override {}
+        void released(const Released&) override {}
+        void moving(Instant) override {}
+    };
+    AcquireRequest asked = request("a");
+    asked.holder = RequestId::parse(std::string(32, 'r'))->holder_for(asked.name);
+    asked.listener = std::make_shared<Quiet>();
+    const auto first = acquire(asked);
+    pass(100ms);
+    ASSERT_TRUE(*first && **first);
+    manager_.detach((**first)->lease, asked.listener.get(), 0ms);
+    pass(100ms);
+    asked.listener = std::make_shared<Quiet>();
+    const auto retry = acquire(asked);
+    pass(5s);
+    ASSERT_TRUE(*retry && **retry);
+    EXPECT_TRUE(store_.held("a"));
+}
+
 TEST_F(WatchdogTest, AnUnknownOutcomeExtendsNothing) {
     const Grant granted = hold("a", 60s);
     store_.usual = Fate::lose_reply;  // the store does renew; we cannot know
