@@ -56,16 +56,16 @@ elseif one and one.token == ours then
     lock.units, lock.changed = lock.units - one.units, true
 elseif closed and string.sub(closed, 1, 1) == 'h' then
     code = 1
+elseif wait ~= 0 then
+    -- Forgotten, and perhaps released before that. Its daemon shall not put it back.
+    save(lock, tonumber(ARGV[5]), now, {})
+    close(lock.key, id, 'e', now, count, since, false)
 elseif lock.mode == 'x' and lock.token > ours then
     code, newer = 3, lock.token
 elseif lock.exclusive > ours then
     code, newer = 3, lock.exclusive
-elseif wait == 0 and lock.version and lock.token >= ours and not lock.holder then
+elseif lock.version and lock.token >= ours and not lock.holder then
     code = 2
-elseif wait ~= 0 then
-    -- Forgotten. Its daemon shall not put it back.
-    save(lock, tonumber(ARGV[5]), now, {})
-    close(lock.key, id, 'e', now, count, since, false)
 end
 local reply = {code, now, newer}
 local handed = want and not wait and {7, now} or want and take(lock, want, wait, lock.more[4] or lock.more[5], now, tonumber(ARGV[4]),
