@@ -58,6 +58,7 @@ std::uint64_t anchor_number(core::Instant anchor);
 // False if the grant's deadline has passed by `now`: then it must not be given out.
 bool fill(pb::Lease& lease, const core::Grant& grant, core::Instant received_at, core::Instant now);
 
+pb::Mode mode_of(core::Mode mode);
 void fill(pb::ReleaseResponse& response, const core::Released& released);
 void fill(pb::Holder& holder, const core::HolderSummary& summary);
 void fill(pb::Holder& holder, const core::HolderState& state);

@@ -3,7 +3,6 @@
 // The RPCs that this version does not serve yet: UNIMPLEMENTED, with the RPC's name. They are gRPC
 // synchronous methods, answered by the few threads that serve reflection.
 
-#include "holdfast/v1/admin_service.grpc.pb.h"
 #include "holdfast/v1/lock_service.grpc.pb.h"
 #include "rpc/status.hpp"
 
@@ -27,25 +26,6 @@ public:
                             const v1::AcquireAllRequest*,
                             v1::AcquireAllResponse*) override {
         return unserved("AcquireAll");
-    }
-};
-
-// `Base` serves the rest of AdminService.
-template <class Base>
-class WithUnservedAdmin : public Base {
-public:
-    using Context = grpc::ServerContext;
-
-    grpc::Status Explain(Context*, const v1::ExplainRequest*, v1::ExplainResponse*) override {
-        return unserved("Explain");
-    }
-    grpc::Status ListSessions(Context*,
-                              const v1::ListSessionsRequest*,
-                              v1::ListSessionsResponse*) override {
-        return unserved("ListSessions");
-    }
-    grpc::Status Drain(Context*, const v1::DrainRequest*, v1::DrainResponse*) override {
-        return unserved("Drain");
     }
 };
 

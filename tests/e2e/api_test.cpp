@@ -316,12 +316,6 @@ TEST_F(Api, CallsThatAreNotServedYetAreNamed) {
     const Answer answer = answer_of(client_.stub().AcquireAll(&context, {}, &all));
     EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
     EXPECT_NE(answer.status.error_message().find("AcquireAll"), std::string::npos);
-
-    grpc::ClientContext admin_context;
-    pb::ExplainResponse explained;
-    const auto admin = pb::AdminService::NewStub(client_.channel());
-    EXPECT_NE(admin->Explain(&admin_context, {}, &explained).error_message().find("Explain"),
-              std::string::npos);
 }
 
 }  // namespace
