@@ -211,7 +211,7 @@ std::vector<Watchdog::Unattended> Watchdog::unattended(std::size_t most) const {
         if (found.size() == most) {
             break;
         }
-        if (held->watched() && !held->listener && held->watch_until != kNever) {
+        if (held->watched() && !held->revoked && !held->listener && held->watch_until != kNever) {
             found.push_back({held->lease, held->ttl, held->watch_until});
         }
     }

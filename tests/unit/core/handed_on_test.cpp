@@ -14,6 +14,7 @@ class Listener final : public LeaseListener {
 public:
     void renewed(Instant) override { ++renewals; }
     void anchored(Instant, Ttl, Instant) override {}
+    void converted(const Lease&, Instant) override {}
     void at_risk(Instant, std::string_view) override {}
     void recovered(Instant) override {}
     void revoke_requested(Instant, std::string_view) override {}
