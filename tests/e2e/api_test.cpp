@@ -1,7 +1,6 @@
 // The API as a client sees it, on a real daemon with its embedded Redis.
 
 #include "fixture.hpp"
-#include "holdfast/v1/admin_service.grpc.pb.h"
 #include "support/tcp_gate.hpp"
 
 #include <google/protobuf/stubs/logging.h>

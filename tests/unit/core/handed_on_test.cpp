@@ -31,7 +31,7 @@ protected:
     // Another daemon's manager on the same store.
     TimerQueue other_timers_;
     test::FakeStore other_store_{redis_, clock_, "station2"};
-    LockManager other_{clock_, other_timers_, other_store_, ids_, observer_, {}};
+    LockManager other_{clock_, other_timers_, other_store_, ids_, observer_, feed_, {}};
 
     Answer resume(const Lease& lease, Milliseconds max_hold, LockManager::Listener listener) {
         Answer answer;
