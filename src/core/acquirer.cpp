@@ -24,12 +24,14 @@ Acquirer::Acquirer(const Clock& clock,
                    LockStore& store,
                    Reaper& reaper,
                    Observer& observer,
+                   FlightRecorder& recorder,
                    Options options)
     : clock_(clock),
       timers_(timers),
       store_(store),
       reaper_(reaper),
       observer_(observer),
+      recorder_(recorder),
       options_(options),
       random_(options.seed) {}
 
@@ -130,6 +132,13 @@ void Acquirer::cancel(Ticket ticket) {
     if (attempt.done) {
         attempt.done = nullptr;
         ++ghosts_;
+        if (!attempt.tries_once()) {
+            recorder_.record(clock_.now(),
+                             Happening::cancelled,
+                             attempt.request.name,
+                             FencingToken{},
+                             attempt.request.owner);
+        }
     }
     if (!attempt.under_way) {
         withdraw(attempt, fail(Reason::cancelled, "the caller has gone"));
@@ -247,6 +256,28 @@ void Acquirer::end(Attempt& attempt, Result<Grant> result) {
     } else {
         --ghosts_;
     }
+}
+
+std::vector<Acquirer::Waiting> Acquirer::waiting_for(const LockName& name, std::size_t most) const {
+    std::vector<Waiting> waiting;
+    const auto found = contests_.find(name.text());
+    if (found == contests_.end()) {
+        return waiting;
+    }
+    for (const Attempt* attempt : found->second->waiters) {
+        if (waiting.size() == most) {
+            break;
+        }
+        const AcquireRequest& request = attempt->request;
+        if (attempt->done) {  // else nobody waits for its answer
+            waiting.push_back({request.owner,
+                               request.granted_access().mode,
+                               request.priority,
+                               request.received_at,
+                               request.upgrade ? std::nullopt : std::optional{attempt->arrival}});
+        }
+    }
+    return waiting;
 }
 
 Error Acquirer::refusal(const Attempt& attempt) const {

@@ -29,6 +29,7 @@
 // The order across daemons and why it holds: tests/model/handon.pml.
 
 #include "core/backoff.hpp"
+#include "core/flight_recorder.hpp"
 #include "core/lease_listener.hpp"
 #include "core/lock_store.hpp"
 #include "core/observer.hpp"
@@ -42,6 +43,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace holdfast::core {
 
@@ -93,7 +95,7 @@ public:
     };
     using Ticket = std::uint64_t;
 
-    Acquirer(const Clock&, TimerQueue&, LockStore&, Reaper&, Observer&, Options);
+    Acquirer(const Clock&, TimerQueue&, LockStore&, Reaper&, Observer&, FlightRecorder&, Options);
     ~Acquirer();
 
     // `done` is called once, possibly before acquire() returns (a full queue). Of this object it may
@@ -117,6 +119,17 @@ public:
 
     // Answers everybody who waits with DRAINING. Acquires under way still get their answer.
     void drain();
+
+    // One who waits, as Explain shows it.
+    struct Waiting {
+        std::string owner;
+        Mode mode;
+        int priority;
+        Instant since{};
+        std::optional<Instant> arrival;  // less the priority; empty: before all others (an upgrade)
+    };
+    // Those who wait for this lock here, in the order of their turns; at most `most`.
+    std::vector<Waiting> waiting_for(const LockName& name, std::size_t most) const;
 
     // Callers that have no answer yet.
     std::size_t waiting() const { return attempts_.size() - ghosts_; }
@@ -155,6 +168,7 @@ private:
     LockStore& store_;
     Reaper& reaper_;
     Observer& observer_;
+    FlightRecorder& recorder_;
     Options options_;
     Random random_;
     Ticket next_ticket_ = 1;

@@ -139,6 +139,7 @@ void Acquirer::on_granted(Attempt& attempt, FencingToken token) {
             contest.holder = {request.owner, token, {}};
             contest.held_until = grant.sent_at + store_hold(grant.ttl);
         }
+        recorder_.record(attempt.sent_at, Happening::granted, request.name, token, request.owner);
         attempt.lingering = false;  // a late copy finds the lease held, or its id closed
         end(attempt, grant);
     }

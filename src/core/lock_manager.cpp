@@ -83,7 +83,8 @@ LockManager::LockManager(const Clock& clock,
       ids_(ids),
       options_(options),
       random_(options.seed),
-      watchdog_(clock, timers, store, observer, {options.command_timeout, options.seed + 1}),
+      watchdog_(
+          clock, timers, store, observer, recorder_, {options.command_timeout, options.seed + 1}),
       reaper_(clock,
               timers,
               store,
@@ -93,6 +94,7 @@ LockManager::LockManager(const Clock& clock,
                 store,
                 reaper_,
                 observer,
+                recorder_,
                 {options.command_timeout,
                  options.resolve_window,
                  options.safety_poll,
@@ -176,6 +178,9 @@ void LockManager::release(Lease lease, Instant call_deadline, Done<Released> don
             Result<Released> verdict = answer.and_then(
                 [&](const ReleaseAnswer& known) { return released(lease, held, known); });
             if (verdict) {
+                if (verdict->verdict == Verdict::held_throughout) {
+                    recorder_.record(clock_.now(), Happening::released, lease.name, lease.token);
+                }
                 watchdog_.ended(lease.holder, *verdict);
             } else if (verdict.error().reason == Reason::not_found) {
                 watchdog_.lost(lease.holder, LossCause::taken, verdict.error().message);

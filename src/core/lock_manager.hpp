@@ -71,6 +71,7 @@ public:
 
     using Listener = std::shared_ptr<LeaseListener>;
     // Renews a lease and watches it for this listener from now on, wherever it was watched before.
+    // Without a listener: for nobody, and for `max_hold` at most.
     void resume(Lease lease,
                 Ttl ttl,
                 Milliseconds max_hold,
@@ -120,6 +121,16 @@ public:
 
     void list(std::string prefix, std::string from, std::size_t limit, Done<LockPage> done);
 
+    // For Explain: who waits here, and what happened here lately.
+    std::vector<Acquirer::Waiting> waiting_for(const LockName& name, std::size_t most) const {
+        return acquirer_.waiting_for(name, most);
+    }
+    const FlightRecorder& recorder() const { return recorder_; }
+    // For another daemon to take over: what is renewed here while nobody is connected.
+    std::vector<Watchdog::Unattended> unattended(std::size_t most) const {
+        return watchdog_.unattended(most);
+    }
+
     // No new grants from here on; those who wait hear DRAINING. Leases stay in the store.
     void drain();
     Counts counts() const;
@@ -139,6 +150,7 @@ private:
     HolderIdSource& ids_;
     Options options_;
     Random random_;
+    FlightRecorder recorder_;
     Watchdog watchdog_;
     Reaper reaper_;
     Acquirer acquirer_;

@@ -19,11 +19,16 @@ constexpr Duration kRounding = Milliseconds{1};
 
 }  // namespace
 
-Watchdog::Watchdog(
-    const Clock& clock, TimerQueue& timers, LockStore& store, Observer& observer, Options options)
+Watchdog::Watchdog(const Clock& clock,
+                   TimerQueue& timers,
+                   LockStore& store,
+                   Observer& observer,
+                   FlightRecorder& recorder,
+                   Options options)
     : clock_(clock),
       store_(store),
       observer_(observer),
+      recorder_(recorder),
       options_(options),
       random_(options.seed),
       timer_(timers) {}
@@ -75,6 +80,12 @@ HeldLease& Watchdog::confirmed(const Lease& lease, Instant sent_at) {
 void Watchdog::resume(const Lease& lease, Ttl ttl, Instant sent_at, Watch watch) {
     HeldLease& held = confirmed(lease, sent_at);
     held.failures = 0;
+    if (!watch.listener && held.listener) {
+        // Taken over from a daemon that went away, but its client has come here meanwhile.
+        extend(held, ttl, sent_at);
+        arm();
+        return;
+    }
     held.watch_until = watch.until;
     set_listener(held, std::move(watch.listener));
     held.renew_at = sent_at;
@@ -206,6 +217,19 @@ void Watchdog::lost(HolderId holder, LossCause cause, std::string_view why) {
     }
 }
 
+std::vector<Watchdog::Unattended> Watchdog::unattended(std::size_t most) const {
+    std::vector<Unattended> found;
+    for (const HeldLease* held : table_.all()) {
+        if (found.size() == most) {
+            break;
+        }
+        if (held->watched() && !held->revoked && !held->listener && held->watch_until != kNever) {
+            found.push_back({held->lease, held->ttl, held->watch_until});
+        }
+    }
+    return found;
+}
+
 bool Watchdog::holds(const Lease& lease) {
     const HeldLease* held = table_.find(lease);
     return held != nullptr && clock_.now() < held->deadline;
@@ -272,6 +296,7 @@ void Watchdog::expire(HeldLease& held) {
     } else if (held.watched() || held.renewing || held.listener) {
         lose(held, LossCause::deadline, "no renewal was confirmed before the deadline");
     } else {
+        recorder_.record(held.deadline, Happening::expired, held.lease.name, held.lease.token);
         table_.remove(held);
     }
 }
@@ -372,6 +397,7 @@ void Watchdog::lose(HeldLease& held, LossCause cause, std::string_view why) {
     const Lease lease = held.lease;
     const auto listener = std::move(held.listener);
     table_.remove(held);
+    recorder_.record(clock_.now(), happening_of(cause), lease.name, lease.token);
     if (cause != LossCause::max_hold && cause != LossCause::moved) {  // those are as was agreed
         observer_.lease_lost(lease, cause);
     }

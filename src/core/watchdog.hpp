@@ -29,6 +29,7 @@
 // caps every deadline: the last renewal asks for what is left only.
 
 #include "core/backoff.hpp"
+#include "core/flight_recorder.hpp"
 #include "core/lease_listener.hpp"
 #include "core/lease_table.hpp"
 #include "core/lock_store.hpp"
@@ -48,7 +49,12 @@ public:
         std::uint32_t seed = 1;
     };
 
-    Watchdog(const Clock& clock, TimerQueue& timers, LockStore& store, Observer& observer, Options);
+    Watchdog(const Clock& clock,
+             TimerQueue& timers,
+             LockStore& store,
+             Observer& observer,
+             FlightRecorder& recorder,
+             Options);
 
     // How a lease is watched: until `until` (kNever: no end), for a listener or for nobody.
     struct Watch {
@@ -65,7 +71,7 @@ public:
     // on with the new ttl.
     void renewed(const Lease& lease, Ttl ttl, Instant sent_at, Instant received_at);
     // Watches a lease that its holder has just renewed, for this listener from now on. Who listened
-    // before hears that it has moved.
+    // before hears that it has moved. Without a listener: one that another daemon has watched.
     void resume(const Lease& lease, Ttl ttl, Instant sent_at, Watch watch);
     // What this listener watches is renewed until `until` at most.
     void cap(const Lease& lease, const LeaseListener* listener, Instant until);
@@ -90,6 +96,15 @@ public:
     void drain();
     // It is lost, for a reason that the store knows.
     void lost(HolderId holder, LossCause cause, std::string_view why);
+
+    // A lease that is renewed though nobody listens.
+    struct Unattended {
+        Lease lease;
+        Ttl ttl;
+        Instant until{};  // so long
+    };
+    // At most `most` of them; O(leases).
+    std::vector<Unattended> unattended(std::size_t most) const;
 
     // True if the lease is surely held: its deadline, as known here, has not passed.
     bool holds(const Lease& lease);
@@ -135,6 +150,7 @@ private:
     const Clock& clock_;
     LockStore& store_;
     Observer& observer_;
+    FlightRecorder& recorder_;
     Options options_;
     Random random_;
     LeaseTable table_;

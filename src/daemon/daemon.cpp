@@ -1,11 +1,8 @@
 #include "daemon/daemon.hpp"
 
-#include "core/shards.hpp"
-#include "daemon/store_probe.hpp"
+#include "daemon/parts.hpp"
+#include "daemon/peer_answers.hpp"
 #include "holdfast/version.hpp"
-#include "redis/subscriber.hpp"
-#include "store/redis_lock_store.hpp"
-#include "store/watch_channels.hpp"
 
 #include <algorithm>
 #include <array>
@@ -15,7 +12,6 @@
 #include <mutex>
 #include <random>
 #include <stdexcept>
-#include <string_view>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -25,10 +21,8 @@ namespace {
 
 // A shard's thread that needs longer to answer does not do its work.
 constexpr std::chrono::seconds kSurveyPatience{1};
-
-std::size_t by_machine(std::size_t wanted) {
-    return wanted > 0 ? wanted : std::max<std::size_t>(1, std::thread::hardware_concurrency() / 2);
-}
+// Between two looks whether other daemons have taken over.
+constexpr std::chrono::milliseconds kHandoverLook{10};
 
 std::string read_password(const std::string& path) {
     std::ifstream stream{path};
@@ -48,30 +42,6 @@ std::string own_name(const Settings& settings) {
     std::array<char, 256> host{};
     gethostname(host.data(), host.size() - 1);
     return std::string{host.data()}.substr(0, kLongestHost) + ':' + std::to_string(getpid());
-}
-
-core::LockManager::Options manager_options(const Settings& settings) {
-    core::LockManager::Options options;
-    options.command_timeout = settings.store.command_timeout;
-    options.max_ttl = settings.limits.max_ttl;
-    options.default_ttl = settings.limits.default_ttl;
-    options.max_waiters_per_lock = settings.limits.max_waiters_per_lock;
-    options.max_waiters =
-        std::max<std::size_t>(1, settings.limits.max_waiters / by_machine(settings.server.shards));
-    options.seed = std::random_device{}();
-    return options;
-}
-
-// Eight letters and digits at random: no two shards of any daemons on one store have the same.
-std::string new_station(core::HolderIdSource& ids) {
-    constexpr std::string_view kAlphabet = "abcdefghijklmnopqrstuvwxyz234567";
-    constexpr std::size_t kLength = 8;
-    const core::HolderId random = ids.next();
-    std::string station;
-    for (const char byte : random.view().substr(0, kLength)) {
-        station += kAlphabet[static_cast<unsigned char>(byte) % kAlphabet.size()];
-    }
-    return station;
 }
 
 }  // namespace
@@ -94,86 +64,15 @@ redis::Settings store_settings(const Settings& settings) {
     return store;
 }
 
-// One shard and all that lives on its thread. Destroyed in reverse: what uses before what is used.
-struct Daemon::Parts {
-    Parts(const Settings& settings,
-          const redis::Settings& where,
-          Logger logger,
-          const core::Clock& clock,
-          StoreProbe::Report report)
-        : shard(std::make_unique<core::Shard>(clock)),
-          pool(shard->context(), where, [this](const auto* server) { on_link(server); }),
-          station(new_station(ids)),
-          store(pool,
-                clock,
-                {settings.store.prefix,
-                 settings.store.retention,
-                 {settings.limits.max_ttl,
-                  settings.store.assume_new,
-                  settings.store.safety == "async"},
-                 station}),
-          inbox(std::make_shared<redis::Subscriber>(
-              shard->context(),
-              where,
-              where.seed + 1,
-              [this](auto, std::string_view payload) { on_notice(payload); },
-              [this](bool again) { manager.watchers().listening(again); })),
-          feed(store, *inbox),
-          observer(std::move(logger), clock),
-          manager(clock, shard->timers(), store, ids, observer, feed, manager_options(settings)),
-          probe(pool,
-                store.canary(),
-                clock,
-                shard->timers(),
-                settings.store.command_timeout,
-                std::move(report)) {
-        inbox->subscribe(store::RedisLockStore::channel_of(station));
-    }
-
-    void on_link(const redis::ServerInfo* server) {
-        if (server != nullptr) {
-            store.canary().connected_to(*server);
-        }
-        probe.probe();
-    }
-
-    // What another daemon's command did for us.
-    void on_notice(std::string_view payload) {
-        if (const auto notice = store.parse_notice(payload)) {
-            switch (notice->kind) {
-                case store::Notice::Kind::freed:
-                    manager.freed(notice->name);
-                    break;
-                case store::Notice::Kind::ended:
-                    manager.ended(notice->holder);
-                    break;
-                case store::Notice::Kind::moved:
-                    manager.moved(notice->holder);
-                    break;
-                case store::Notice::Kind::revoked:
-                    manager.revoked(notice->holder, notice->how, notice->closes_in, notice->reason);
-                    break;
-                case store::Notice::Kind::changed:
-                    manager.watchers().changed(notice->name);
-                    break;
-            }
-        }
-    }
-
-    std::unique_ptr<core::Shard> shard;  // moves to Shards, which outlives this
-    core::SystemHolderIds ids;
-    redis::Pool pool;
-    std::string station;
-    store::RedisLockStore store;
-    std::shared_ptr<redis::Subscriber> inbox;
-    store::WatchChannels feed;
-    LogObserver observer;
-    core::LockManager manager;
-    StoreProbe probe;
-};
-
-Daemon::Daemon(const Settings& settings, const redis::Settings& where, Logger logger)
-    : settings_(settings), logger_(std::move(logger)) {
+Daemon::Daemon(const Settings& settings,
+               const redis::Settings& where,
+               Logger logger,
+               std::function<void()> on_drain)
+    : settings_(settings),
+      logger_(std::move(logger)),
+      on_drain_(std::move(on_drain)),
+      name_(own_name(settings)),
+      drain_timeout_(settings.drain.timeout) {
     redis::Settings store = where;
     store.client_name = "holdfastd";
     store.connect_timeout = settings.store.connect_timeout;
@@ -187,7 +86,7 @@ Daemon::Daemon(const Settings& settings, const redis::Settings& where, Logger lo
     std::vector<std::unique_ptr<core::Shard>> shards;
     for (std::size_t i = 0; i < count; ++i) {
         parts_.push_back(
-            std::make_unique<Parts>(settings_, store, logger_, clock_, [this, i](Condition found) {
+            std::make_unique<Parts>(*this, i, store, clock_, [this, i](Condition found) {
                 readiness_->report(i, std::move(found));
             }));
         shards.push_back(std::move(parts_.back()->shard));
@@ -236,11 +135,18 @@ void Daemon::stop() {
     if (!std::exchange(running_, false)) {
         return;
     }
+    draining_ = true;
+    const core::Milliseconds most = drain_timeout_;
+    const core::Instant until = clock_.now() + most;
     readiness_->drain();
     for (std::size_t i = 0; i < shards_->size(); ++i) {
-        shards_->post_to(i, [](core::LockManager& manager) { manager.drain(); });
+        shards_->post_to(i, [&parts = *parts_[i]](core::LockManager& manager) {
+            manager.drain();
+            parts.handover.begin();
+        });
     }
-    server_->stop(settings_.drain.timeout);
+    server_->stop(most);
+    await_handover(until);
     http_.reset();  // it asks the shards
     shards_->stop();
     for (const auto& parts : parts_) {
@@ -249,37 +155,119 @@ void Daemon::stop() {
     }
 }
 
-std::vector<std::optional<ShardReport>> Daemon::survey() {
-    // Outlives the survey if a shard answers too late.
+// What `read` says of each shard, on its thread; empty where it does not answer in time.
+template <class Read>
+auto Daemon::ask_shards(Read read)
+    -> std::vector<std::optional<decltype(read(std::declval<Parts&>()))>> {
+    // Outlives the call if a shard answers too late.
     struct Answers {
         std::mutex mutex;
         std::condition_variable changed;
-        std::vector<std::optional<ShardReport>> reports;
+        std::vector<std::optional<decltype(read(std::declval<Parts&>()))>> found;
         std::size_t missing;
     };
     const auto answers = std::make_shared<Answers>();
     answers->missing = parts_.size();
-    answers->reports.resize(parts_.size());
+    answers->found.resize(parts_.size());
     for (std::size_t i = 0; i < parts_.size(); ++i) {
-        shards_->post_to(i, [answers, i, &parts = *parts_[i]](core::LockManager& manager) {
-            ShardReport report{manager.counts(), parts.observer.totals(), parts.pool.status()};
+        shards_->post_to(i, [answers, i, read, &parts = *parts_[i]](core::LockManager&) {
+            auto found = read(parts);
             const std::lock_guard lock{answers->mutex};
-            answers->reports[i] = std::move(report);
+            answers->found[i] = std::move(found);
             --answers->missing;
             answers->changed.notify_all();
         });
     }
     std::unique_lock lock{answers->mutex};
     answers->changed.wait_for(lock, kSurveyPatience, [&] { return answers->missing == 0; });
-    return answers->reports;
+    return answers->found;
+}
+
+std::vector<std::optional<ShardReport>> Daemon::survey() {
+    return ask_shards([](Parts& parts) {
+        return ShardReport{parts.manager.counts(), parts.observer.totals(), parts.pool.status()};
+    });
+}
+
+void Daemon::await_handover(core::Instant until) {
+    // A shard that does not answer has nothing that could be waited for.
+    const auto over = [this] {
+        const auto shards = ask_shards([](Parts& parts) { return parts.handover.over(); });
+        return std::all_of(
+            shards.begin(), shards.end(), [](const auto& one) { return one.value_or(true); });
+    };
+    while (!over() && clock_.now() < until) {
+        std::this_thread::sleep_for(kHandoverLook);
+    }
+    for (const auto& left : ask_shards([](Parts& parts) { return parts.handover.left(); })) {
+        if (left.value_or(0) > 0) {
+            logger_->warn(
+                "{} or more leases found no other daemon to renew them: they end by their ttl",
+                *left);
+        }
+    }
+}
+
+core::PeerAnswer Daemon::answer(Parts& parts, const core::PeerQuestion& question) {
+    switch (question.kind) {
+        case core::PeerQuestion::Kind::explain:
+            if (const auto name = core::LockName::parse(question.subject)) {
+                return explain(parts.manager, *name, clock_.now(), [&parts](core::Instant at) {
+                    return parts.store.store_time(at);
+                });
+            }
+            break;
+        case core::PeerQuestion::Kind::streams:
+            if (parts.index == 0) {  // one station tells for all
+                return server_->streams(core::PeerAnswer::kMostStreams);
+            }
+            break;
+    }
+    return {};
+}
+
+// Renews from now on what a daemon that goes away has renewed for nobody who listens.
+void Daemon::adopt(Parts& parts, store::Offers::Offer offer) {
+    const auto left = std::chrono::floor<core::Milliseconds>(
+        std::chrono::microseconds{offer.until_us - parts.store.store_time(clock_.now())});
+    if (left <= core::Milliseconds{0} || offer.ttl <= core::Ttl{} ||
+        offer.ttl > settings_.limits.max_ttl) {
+        return;
+    }
+    const core::Milliseconds max_hold = std::min(left, settings_.limits.max_hold);
+    const core::LockName name = offer.lease.name;
+    shards_->post(name, [offer = std::move(offer), max_hold](core::LockManager& manager) mutable {
+        manager.resume(
+            std::move(offer.lease), offer.ttl, max_hold, nullptr, core::kNever, [](const auto&) {});
+    });
+}
+
+void Daemon::drain(std::optional<core::Milliseconds> most) {
+    if (draining_.exchange(true)) {
+        return;
+    }
+    if (most) {
+        drain_timeout_ = *most;
+    }
+    logger_->info("AdminService.Drain");
+    if (on_drain_) {
+        on_drain_();
+    }
 }
 
 rpc::AdminPort Daemon::admin_port() {
-    return {std::string{kVersion}, own_name(settings_), clock_.now(), [this] {
+    return {std::string{kVersion},
+            name_,
+            clock_.now(),
+            [this] {
                 const Condition now = readiness_->now();
                 return now.level == Condition::Level::ready ? std::vector<std::string>{}
                                                             : std::vector{now.why};
-            }};
+            },
+            [this](std::size_t shard, auto question, auto done) {
+                parts_[shard]->peers.ask(std::move(question), std::move(done));
+            },
+            [this](auto most) { drain(most); }};
 }
 
 void Daemon::on_readiness(const Condition& now) {

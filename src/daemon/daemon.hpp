@@ -4,9 +4,9 @@
 // the tests start the same one.
 //
 // start: listen, then connect to the store; calls that come before it answers wait for it or are
-// told. stop:  NOT_SERVING, those who wait hear DRAINING, calls under way end, then the threads.
-// Leases stay
-//        in the store: any other daemon can renew and release them.
+// told. stop:  NOT_SERVING, those who wait hear DRAINING, leases that nobody listens for are handed to
+//        other daemons, calls under way end, then the threads. Leases stay in the store: any other daemon
+//        can renew and release them.
 
 #include "admin/http_server.hpp"
 #include "admin/metrics.hpp"
@@ -16,9 +16,14 @@
 #include "daemon/settings.hpp"
 #include "redis/settings.hpp"
 #include "rpc/server.hpp"
+#include "store/peer_codec.hpp"
 
+#include <atomic>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace holdfast::daemon {
@@ -30,7 +35,11 @@ redis::Settings store_settings(const Settings& settings);
 class Daemon {
 public:
     // `store` is settings' own or that of an embedded Redis.
-    Daemon(const Settings& settings, const redis::Settings& store, Logger logger);
+    // `on_drain`: AdminService was asked to end the daemon; called at most once, from any thread.
+    Daemon(const Settings& settings,
+           const redis::Settings& store,
+           Logger logger,
+           std::function<void()> on_drain = {});
     ~Daemon();
 
     // Throws rpc::CannotListen or admin::CannotListen.
@@ -48,10 +57,21 @@ private:
 
     rpc::AdminPort admin_port();
     void on_readiness(const Condition& now);
+    template <class Read>
+    auto ask_shards(Read read)
+        -> std::vector<std::optional<decltype(read(std::declval<Parts&>()))>>;
     std::vector<std::optional<ShardReport>> survey();
+    core::PeerAnswer answer(Parts& parts, const core::PeerQuestion& question);
+    void adopt(Parts& parts, store::Offers::Offer offer);
+    void await_handover(core::Instant until);
+    void drain(std::optional<core::Milliseconds> most);
 
     Settings settings_;
     Logger logger_;
+    std::function<void()> on_drain_;
+    const std::string name_;
+    std::atomic<core::Milliseconds> drain_timeout_;
+    std::atomic<bool> draining_{false};
     core::SystemClock clock_;
     admin::Metrics metrics_{rpc::kMethods, rpc::kStatusCodes};
     std::unique_ptr<Readiness> readiness_;

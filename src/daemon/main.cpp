@@ -23,6 +23,13 @@ int exit_with(ExitCode code, const std::string& why) {
     return static_cast<int>(code);
 }
 
+// AdminService.Drain. A signal of its own: a second SIGTERM ends at once, this never does.
+constexpr int kDrainAsked = SIGUSR1;
+
+const char* name_of(int signal) {
+    return signal == SIGTERM ? "SIGTERM" : signal == SIGINT ? "SIGINT" : "Drain";
+}
+
 // Signals are taken by sigwait, so every thread blocks them. To be called before there are threads.
 sigset_t block_signals() {
     std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of its write, not the end
@@ -30,6 +37,7 @@ sigset_t block_signals() {
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, kDrainAsked);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     return signals;
 }
@@ -62,7 +70,7 @@ void greet(const daemon::Daemon& holdfastd, const std::string& store) {
 }
 
 int run(const daemon::Settings& settings) {
-    const sigset_t signals = block_signals();
+    sigset_t signals = block_signals();
     daemon::Settings used = settings;
     std::optional<daemon::EmbeddedRedis> embedded;
     if (used.store.url.empty()) {
@@ -72,7 +80,7 @@ int run(const daemon::Settings& settings) {
     }
     const redis::Settings store = daemon::store_settings(used);
     const auto logger = daemon::make_logger(used.log.level, used.log.format);
-    daemon::Daemon holdfastd{used, store, logger};
+    daemon::Daemon holdfastd{used, store, logger, [] { kill(getpid(), kDrainAsked); }};
     holdfastd.start();
     using Level = daemon::Condition::Level;
     const daemon::Condition found = holdfastd.readiness().wait(used.store.connect_timeout * 2);
@@ -89,8 +97,8 @@ int run(const daemon::Settings& settings) {
     greet(holdfastd,
           embedded ? "embedded, gone when this daemon ends; not for production" : store.address());
 
-    logger->info("{}: draining; send it again to end at once",
-                 wait_for(signals) == SIGTERM ? "SIGTERM" : "SIGINT");
+    logger->info("{}: draining; SIGTERM ends at once from here on", name_of(wait_for(signals)));
+    sigdelset(&signals, kDrainAsked);
     std::thread{[signals] { _exit(128 + wait_for(signals)); }}.detach();
     holdfastd.stop();
     logger->info("drained");

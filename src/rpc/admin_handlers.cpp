@@ -1,10 +1,13 @@
 #include "rpc/admin_handlers.hpp"
 
+#include "rpc/gathered.hpp"
 #include "rpc/status.hpp"
 #include "rpc/translate.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <mutex>
+#include <string>
 #include <utility>
 
 namespace holdfast::rpc {
@@ -35,6 +38,25 @@ void take_away(core::Shards& shards,
                             }
                         });
                 });
+}
+
+// As long as drain.timeout may be.
+constexpr core::Milliseconds kLongestDrain = std::chrono::hours{1};
+
+// Answers with what the stations said, beside what is in the response already.
+template <class Request, class Response>
+core::StoreDone<core::PeerAnswers> gathered_into(
+    std::shared_ptr<UnaryCall<Request, Response>> call) {
+    return [call = std::move(call)](const core::StoreResult<core::PeerAnswers>& gathered) {
+        if (!gathered) {
+            call->finish(
+                to_status({core::Reason::store_unavailable,
+                           "the other daemons could not be asked: " + gathered.error().message}));
+            return;
+        }
+        fill(call->response(), *gathered);
+        call->finish(grpc::Status::OK);
+    };
 }
 
 }  // namespace
@@ -93,6 +115,57 @@ void AdminHandlers::force_release(Call<v1::ForceReleaseRequest, v1::ForceRelease
             response.set_free_in_ms(std::max(response.free_in_ms(), ms(holder.summary.expires_in)));
         }
     });
+}
+
+void AdminHandlers::explain(Call<v1::ExplainRequest, v1::ExplainResponse> call) {
+    auto name = core::LockName::parse(call->request().name());
+    if (!name) {
+        call->finish(to_status(name.error()));
+        return;
+    }
+    const std::size_t shard = shards_.shard_of(*name);
+    shards_.post_to(shard, [this, call, shard, name = *name](core::LockManager& manager) {
+        manager.inspect(name, [this, call, shard, name](auto state) {
+            if (!state) {
+                call->finish(to_status(state.error()));
+                return;
+            }
+            call->response().mutable_lock()->set_name(name.text());
+            if (*state) {
+                fill(*call->response().mutable_lock(), **state);
+            }
+            port_.ask(shard, {core::PeerQuestion::Kind::explain, name.text()}, gathered_into(call));
+        });
+    });
+}
+
+void AdminHandlers::list_sessions(Call<v1::ListSessionsRequest, v1::ListSessionsResponse> call) {
+    if (call->request().all_daemons()) {
+        shards_.post_to(0, [this, call](core::LockManager&) {
+            port_.ask(0, {core::PeerQuestion::Kind::streams, ""}, gathered_into(call));
+        });
+        return;
+    }
+    const auto own = streams_.list(clock_.now(), core::PeerAnswer::kMostStreams);
+    for (const core::StreamReport& stream : own.streams) {
+        fill(*call->response().add_sessions(), stream, port_.daemon);
+    }
+    call->response().set_cut(own.cut);
+    call->finish(grpc::Status::OK);
+}
+
+void AdminHandlers::drain(Call<v1::DrainRequest, v1::DrainResponse> call) {
+    const std::uint64_t asked = call->request().deadline_ms();
+    if (asked > ms(kLongestDrain)) {
+        call->finish(
+            to_status(core::invalid("deadline_ms",
+                                    "deadline_ms is " + std::to_string(asked) +
+                                        "; it is at most 3600000 (1 h), or 0 for drain.timeout")
+                          .value()));
+        return;
+    }
+    call->finish(grpc::Status::OK);
+    port_.drain(asked == 0 ? std::nullopt : std::optional{core::Milliseconds{asked}});
 }
 
 }  // namespace holdfast::rpc

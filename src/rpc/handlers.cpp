@@ -179,11 +179,13 @@ void Handlers::hold(std::shared_ptr<HoldCall> call) {
                 .value()));
         return;
     }
-    std::make_shared<Hold>(std::move(call), *std::move(request), clock_, shards_)->start();
+    std::make_shared<Hold>(std::move(call), *std::move(request), clock_, shards_, streams_)
+        ->start();
 }
 
 void Handlers::session(std::shared_ptr<SessionCall> call) {
-    const auto session = std::make_shared<Session>(std::move(call), clock_, limits_, shards_);
+    const auto session =
+        std::make_shared<Session>(std::move(call), clock_, limits_, shards_, streams_);
     session->start();
     remember(sessions_, session);
 }

@@ -18,8 +18,11 @@ namespace holdfast::rpc {
 class Handlers {
 public:
     // What is handed over outlives every call.
-    Handlers(const core::Clock& clock, const core::Limits& limits, core::Shards& shards)
-        : clock_(clock), limits_(limits), shards_(shards) {}
+    Handlers(const core::Clock& clock,
+             const core::Limits& limits,
+             core::Shards& shards,
+             const Streams& streams)
+        : clock_(clock), limits_(limits), shards_(shards), streams_(streams) {}
 
     template <class Request, class Response>
     using Call = std::shared_ptr<UnaryCall<Request, Response>>;
@@ -50,6 +53,7 @@ private:
     const core::Clock& clock_;
     const core::Limits& limits_;
     core::Shards& shards_;
+    const Streams& streams_;
     std::mutex mutex_;
     // Open ones, and some that are gone.
     std::vector<std::weak_ptr<Session>> sessions_;

@@ -19,13 +19,17 @@ core::Error end_of(const v1::LeaseEvent& event) {
 Hold::Hold(std::shared_ptr<HoldCall> call,
            HoldRequest request,
            const core::Clock& clock,
-           core::Shards& shards)
+           core::Shards& shards,
+           const Streams& streams)
     : StreamedLease(clock, call->received_at(), request.on_disconnect),
       call_(std::move(call)),
       request_(std::move(request)),
       name_(request_.acquire.name),
       call_deadline_(call_->deadline()),
-      shards_(shards) {}
+      shards_(shards),
+      entry_(streams.opened(call_->peer(), call_->received_at())) {
+    count(0, 1);
+}
 
 void Hold::start() {
     const auto self = shared_from_this();
@@ -56,7 +60,16 @@ void Hold::begin(core::LockManager& manager) {
     ticket_ = manager.acquire(std::move(acquire), std::move(done));
 }
 
+// For ListSessions.
+void Hold::count(std::size_t leases, std::size_t waiting) {
+    if (entry_) {
+        entry_->leases = leases;
+        entry_->waiting = waiting;
+    }
+}
+
 void Hold::decided(core::LockManager& manager, core::Result<core::Grant> grant) {
+    count(grant ? 1 : 0, 0);
     if (!grant) {
         over_ = true;
         call_->end(to_status(grant.error()));
@@ -78,6 +91,9 @@ std::size_t Hold::emit(v1::LeaseEvent event, End end) {
         return HoldCall::kNotSent;
     }
     over_ = end != End::none;
+    if (over_) {
+        count(0, 0);
+    }
     const grpc::Status status =
         end == End::lost || end == End::moving ? to_status(end_of(event)) : grpc::Status::OK;
     const std::size_t number = call_->send(std::move(event));
@@ -89,6 +105,7 @@ std::size_t Hold::emit(v1::LeaseEvent event, End end) {
 
 void Hold::gone(core::LockManager& manager, std::size_t begun) {
     gone_after_ = begun;
+    entry_.reset();
     if (over_) {
         return;
     }

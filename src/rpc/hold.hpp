@@ -17,6 +17,7 @@
 #include "core/shards.hpp"
 #include "rpc/stream.hpp"
 #include "rpc/streamed_lease.hpp"
+#include "rpc/streams.hpp"
 
 namespace holdfast::rpc {
 
@@ -28,7 +29,8 @@ public:
     Hold(std::shared_ptr<HoldCall> call,
          HoldRequest request,
          const core::Clock& clock,
-         core::Shards& shards);
+         core::Shards& shards,
+         const Streams& streams);
 
     void start();
 
@@ -36,6 +38,7 @@ private:
     std::size_t emit(v1::LeaseEvent event, End end) override;
     void begin(core::LockManager& manager);
     void decided(core::LockManager& manager, core::Result<core::Grant> grant);
+    void count(std::size_t leases, std::size_t waiting);
     void gone(core::LockManager& manager, std::size_t begun);
 
     const std::shared_ptr<HoldCall> call_;
@@ -43,6 +46,7 @@ private:
     const core::LockName name_;
     const core::Instant call_deadline_;
     core::Shards& shards_;
+    std::unique_ptr<Streams::Entry> entry_;  // while the stream is open
     core::LockManager::Ticket ticket_ = 0;
     bool over_ = false;
     std::optional<std::size_t> gone_after_;  // so many messages were given to gRPC

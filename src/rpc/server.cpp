@@ -1,9 +1,9 @@
 #include "rpc/server.hpp"
 
+#include "holdfast/v1/admin_service.grpc.pb.h"
 #include "rpc/admin_handlers.hpp"
 #include "rpc/handlers.hpp"
 #include "rpc/health.hpp"
-#include "rpc/unserved.hpp"
 
 #include <absl/synchronization/mutex.h>
 #include <google/protobuf/stubs/logging.h>
@@ -41,9 +41,10 @@ using LockService =
                     v1::LockService::WithAsyncMethod_Convert<v1::LockService::WithAsyncMethod_Watch<
                         v1::LockService::WithAsyncMethod_AcquireAll<
                             v1::LockService::Service>>>>>>>>>>>;
-using AdminService = WithUnservedAdmin<
-    v1::AdminService::WithAsyncMethod_GetStatus<v1::AdminService::WithAsyncMethod_Revoke<
-        v1::AdminService::WithAsyncMethod_ForceRelease<v1::AdminService::Service>>>>;
+using AdminService = v1::AdminService::WithAsyncMethod_GetStatus<
+    v1::AdminService::WithAsyncMethod_Revoke<v1::AdminService::WithAsyncMethod_ForceRelease<
+        v1::AdminService::WithAsyncMethod_Explain<v1::AdminService::WithAsyncMethod_ListSessions<
+            v1::AdminService::WithAsyncMethod_Drain<v1::AdminService::Service>>>>>>;
 
 // A Request...() of the generated service; each is a member of another of its mix-ins.
 template <class MixIn, class Request, class Response>
@@ -97,8 +98,8 @@ struct Server::Impl {
          const core::Limits& limits,
          core::Shards& shards)
         : settings(wanted),
-          handlers(time, limits, shards),
-          admin_handlers(time, shards, wanted.admin),
+          handlers(time, limits, shards, streams),
+          admin_handlers(time, shards, streams, wanted.admin),
           shared{
               time, gate, [this](std::size_t method, grpc::StatusCode code, core::Duration took) {
                   if (method < kMethods.size()) {  // not the probes
@@ -116,6 +117,7 @@ struct Server::Impl {
     }
 
     ServerSettings settings;
+    Streams streams;
     Handlers handlers;
     AdminHandlers admin_handlers;
     Gate gate;
@@ -183,6 +185,22 @@ struct Server::Impl {
                &Handlers::acquire_all,
                method_index("AcquireAll"),
                true);
+    Method<v1::ExplainRequest, v1::ExplainResponse> explain = method(admin,
+                                                                     &AdminService::RequestExplain,
+                                                                     admin_handlers,
+                                                                     &AdminHandlers::explain,
+                                                                     method_index("Explain"));
+    Method<v1::ListSessionsRequest, v1::ListSessionsResponse> list_sessions =
+        method(admin,
+               &AdminService::RequestListSessions,
+               admin_handlers,
+               &AdminHandlers::list_sessions,
+               method_index("ListSessions"));
+    Method<v1::DrainRequest, v1::DrainResponse> drain = method(admin,
+                                                               &AdminService::RequestDrain,
+                                                               admin_handlers,
+                                                               &AdminHandlers::drain,
+                                                               method_index("Drain"));
     HoldCall::MethodType hold{
         method_index("Hold"),
         [this](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
@@ -273,6 +291,9 @@ void Server::Impl::arm_all(grpc::ServerCompletionQueue& queue) {
     arm(check, queue, kArmedRarely);
     arm(get_status, queue, kArmedRarely);
     arm(acquire_all, queue, kArmedOften);
+    arm(explain, queue, kArmedRarely);
+    arm(list_sessions, queue, kArmedRarely);
+    arm(drain, queue, kArmedRarely);
     arm(hold, queue, kArmedOften);
     arm(session, queue, kArmedRarely);
     arm(watch, queue, kArmedRarely);
@@ -326,6 +347,14 @@ std::vector<std::string> Server::addresses() const {
 
 void Server::set_serving(bool serving) {
     impl_->health.set_serving(serving);
+}
+
+core::PeerAnswer Server::streams(std::size_t most) const {
+    auto listing = impl_->streams.list(impl_->shared.clock.now(), most);
+    core::PeerAnswer answer;
+    answer.streams = std::move(listing.streams);
+    answer.cut = listing.cut;
+    return answer;
 }
 
 void Server::stop(core::Milliseconds grace) {

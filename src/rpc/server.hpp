@@ -39,6 +39,9 @@ inline constexpr std::array kMethods = std::to_array<std::string_view>({
     "Revoke",
     "ForceRelease",
     "AcquireAll",
+    "Explain",
+    "ListSessions",
+    "Drain",
 });
 consteval std::size_t method_index(std::string_view name) {
     const auto* const found = std::find(kMethods.begin(), kMethods.end(), name);
@@ -78,6 +81,9 @@ public:
     // What grpc.health.v1 answers for "" and for each service; NOT_SERVING at first. From any
     // thread.
     void set_serving(bool serving);
+
+    // The streams that are open, at most `most`; whether there are more. From any thread.
+    core::PeerAnswer streams(std::size_t most) const;
 
     // Not from a queue's or a shard's thread.
     void stop(core::Milliseconds grace);

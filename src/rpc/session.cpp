@@ -31,12 +31,13 @@ const core::LockName& home_of(const core::Lease& lease) {
 Session::Session(std::shared_ptr<SessionCall> call,
                  const core::Clock& clock,
                  const core::Limits& limits,
-                 core::Shards& shards)
+                 core::Shards& shards,
+                 const Streams& streams)
     : call_(std::move(call)),
       limits_(limits),
       shards_(shards),
       clock_(clock),
-      link_(std::make_shared<SessionLink>(call_, limits)) {
+      link_(std::make_shared<SessionLink>(call_, limits, streams)) {
     for (std::size_t shard = 0; shard < shards.size(); ++shard) {
         parts_.push_back(
             std::make_shared<SessionPart>(link_, clock, shards, shard, call_->received_at()));
@@ -46,6 +47,7 @@ Session::Session(std::shared_ptr<SessionCall> call,
 void Session::start() {
     const auto self = shared_from_this();
     call_->on_over = [self](std::size_t begun) {
+        self->link_->closed();
         self->post_to_all([begun](SessionPart& part, core::LockManager& manager) {
             part.stream_broke(manager, begun);
         });

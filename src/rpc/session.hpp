@@ -30,7 +30,8 @@ public:
     Session(std::shared_ptr<SessionCall> call,
             const core::Clock& clock,
             const core::Limits& limits,
-            core::Shards& shards);
+            core::Shards& shards,
+            const Streams& streams);
 
     void start();
     // To be called when the shards have been told to drain. From any thread.

@@ -2,6 +2,7 @@
 
 #include "rpc/status.hpp"
 
+#include <algorithm>
 #include <string>
 
 namespace holdfast::rpc {
@@ -50,12 +51,33 @@ core::Result<bool> SessionLink::reserve_lease() {
                               "(limits.max_session_leases)");
     }
     ++leases_;
+    count();
     return true;
 }
 
 void SessionLink::lease_over() {
     const std::lock_guard lock{mutex_};
     --leases_;
+    count();
+}
+
+void SessionLink::count_waiting(int more) {
+    const std::lock_guard lock{mutex_};
+    waiting_ += static_cast<std::size_t>(more);
+    count();
+}
+
+void SessionLink::closed() {
+    const std::lock_guard lock{mutex_};
+    entry_.reset();
+}
+
+// For ListSessions.
+void SessionLink::count() {
+    if (entry_) {
+        entry_->leases = leases_ - std::min(waiting_, leases_);
+        entry_->waiting = waiting_;
+    }
 }
 
 }  // namespace holdfast::rpc

@@ -140,6 +140,7 @@ void SessionPart::acquire(core::LockManager& manager, std::uint64_t id, HoldRequ
     acquire.listener = held;
     // It may be decided before acquire() returns.
     acquiring_[id] = 0;
+    link_->count_waiting(1);
     const auto ticket = manager.acquire(std::move(acquire), std::move(done));
     if (const auto found = acquiring_.find(id); found != acquiring_.end()) {
         found->second = ticket;
@@ -151,7 +152,9 @@ void SessionPart::decided(core::LockManager& manager,
                           const std::shared_ptr<Held>& held,
                           bool resumed,
                           core::Result<core::Grant> grant) {
-    acquiring_.erase(id);
+    if (acquiring_.erase(id) > 0) {
+        link_->count_waiting(-1);
+    }
     if (!grant) {
         link_->lease_over();
         finish(id, grant.error());
@@ -290,6 +293,7 @@ bool SessionPart::cancel_waiting(core::LockManager& manager, std::uint64_t which
     if (const auto found = acquiring_.find(which); found != acquiring_.end()) {
         manager.cancel_acquire(found->second);
         acquiring_.erase(found);
+        link_->count_waiting(-1);
         link_->lease_over();
         finish(which, cancelled);
         return true;

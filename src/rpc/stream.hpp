@@ -74,6 +74,7 @@ public:
     Request& request() { return request_; }
     core::Instant received_at() const { return received_at_; }
     core::Instant deadline() const { return deadline_of(context_, shared_.clock); }
+    std::string peer() const { return context_.peer(); }
 
     // From any thread. The event's number, counted from 0 (merged ones have one), or kNotSent. Says
     // nothing about whether it reaches the client: see on_over.

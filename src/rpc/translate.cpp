@@ -41,18 +41,6 @@ Result<core::Access> access_of(const pb::AcquireRequest& request) {
     return core::Limits::check_access(mode, request.permits(), request.limit());
 }
 
-pb::Mode mode_of(core::Mode mode) {
-    switch (mode) {
-        case core::Mode::exclusive:
-            return pb::MODE_EXCLUSIVE;
-        case core::Mode::shared:
-            return pb::MODE_SHARED;
-        case core::Mode::permit:
-            return pb::MODE_PERMIT;
-    }
-    return pb::MODE_UNSPECIFIED;
-}
-
 // The fields that later versions serve must not be ignored: their caller relies on them.
 Result<core::Access> check_served(const pb::AcquireRequest& request) {
     if (request.durability() == pb::DURABILITY_REPLICATED) {
@@ -177,6 +165,18 @@ Result<std::optional<core::Lease>> resume_of(pb::AcquireRequest& request) {
 }
 
 }  // namespace
+
+pb::Mode mode_of(core::Mode mode) {
+    switch (mode) {
+        case core::Mode::exclusive:
+            return pb::MODE_EXCLUSIVE;
+        case core::Mode::shared:
+            return pb::MODE_SHARED;
+        case core::Mode::permit:
+            return pb::MODE_PERMIT;
+    }
+    return pb::MODE_UNSPECIFIED;
+}
 
 Result<core::AcquireRequest> parse(pb::AcquireRequest& request, const core::Limits& limits) {
     return check_unary(request).and_then([&](bool) { return parse_acquire(request, limits); });

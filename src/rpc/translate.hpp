@@ -74,6 +74,7 @@ bool fill(pb::Lease& lease,
           core::Instant received_at,
           core::Instant now);
 
+pb::Mode mode_of(core::Mode mode);
 void fill(pb::ReleaseResponse& response, const core::Released& released);
 void fill(pb::Holder& holder, const core::HolderSummary& summary);
 void fill(pb::Holder& holder, const core::HolderState& state);

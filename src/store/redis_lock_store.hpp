@@ -89,6 +89,8 @@ public:
               core::StoreDone<core::LockPage> done) override;
 
     core::FencingToken floor() const { return floor_; }
+    // In microseconds of Redis' clock, as far as it is known: for the order among daemons.
+    std::int64_t store_time(core::Instant at) const { return time_.steady(at); }
     Canary& canary() { return canary_; }
 
     // Where scripts PUBLISH what this station should know.

@@ -1,7 +1,6 @@
 // The API as a client sees it, on a real daemon with its embedded Redis.
 
 #include "fixture.hpp"
-#include "holdfast/v1/admin_service.grpc.pb.h"
 #include "support/tcp_gate.hpp"
 
 #include <google/protobuf/stubs/logging.h>
@@ -308,15 +307,6 @@ TEST_F(Api, FieldsThatAreNotServedYetAreNamed) {
     };
     EXPECT_EQ(refused([](auto& r) { r.set_durability(pb::DURABILITY_REPLICATED); }), "durability");
     EXPECT_EQ(client_.get("later").status.error_code(), grpc::StatusCode::NOT_FOUND);
-}
-
-TEST_F(Api, CallsThatAreNotServedYetAreNamed) {
-    grpc::ClientContext context;
-    pb::ExplainResponse explained;
-    const auto admin = pb::AdminService::NewStub(client_.channel());
-    const Answer answer = answer_of(admin->Explain(&context, {}, &explained));
-    EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-    EXPECT_NE(answer.status.error_message().find("Explain"), std::string::npos);
 }
 
 }  // namespace
