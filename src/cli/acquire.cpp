@@ -12,6 +12,7 @@ namespace holdfast::cli {
 namespace {
 
 struct Options {
+    std::string name;
     RequestOptions request;
     std::string max_hold;
     std::string request_id;
@@ -19,7 +20,7 @@ struct Options {
 };
 
 ExitCode acquire(const Options& options, Context& context) {
-    v1::AcquireRequest request = new_request(options.request);
+    v1::AcquireRequest request = new_request(options.name, options.request);
     request.set_max_hold_ms(milliseconds_of(options.max_hold));
     if (const auto id = parse_hex(options.request_id); id && !id->empty()) {
         request.set_request_id(*id);
@@ -30,7 +31,7 @@ ExitCode acquire(const Options& options, Context& context) {
         return context.fail(held.error());
     }
     if (options.quiet) {
-        context.out << held->lease.lease_id() << '\n';
+        context.out << show_text(held->lease.lease_id()) << '\n';
     } else {
         print_lease(context, *held);
     }
@@ -42,6 +43,7 @@ ExitCode acquire(const Options& options, Context& context) {
 void add_acquire(CLI::App& app, Context& context) {
     auto options = std::make_shared<Options>();
     CLI::App* verb = app.add_subcommand("acquire", "take a lock and print its lease");
+    verb->add_option("name", options->name, "the lock's name")->required();
     add_request_options(*verb, options->request);
     add_duration(*verb,
                  "--max-hold",

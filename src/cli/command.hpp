@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace holdfast::cli {
 
@@ -25,6 +26,7 @@ struct Context {
     std::ostream& out;
     std::ostream& err;
     std::function<ExitCode()> chosen;  // what the verb on the command line does
+    std::vector<std::string> command;  // run: what comes after --
 
     bool json() const { return output == "json"; }
     // What the call may take: --timeout, or `usual`.
@@ -49,5 +51,14 @@ void add_ls(CLI::App& app, Context& context);
 void add_run(CLI::App& app, Context& context);
 void add_health(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
+void add_hold(CLI::App& app, Context& context);
+void add_watch(CLI::App& app, Context& context);
+void add_revoke(CLI::App& app, Context& context);
+void add_force_release(CLI::App& app, Context& context);
+void add_explain(CLI::App& app, Context& context);
+void add_sessions(CLI::App& app, Context& context);
+void add_status(CLI::App& app, Context& context);
+void add_drain(CLI::App& app, Context& context);
+void add_completion(CLI::App& app, Context& context);
 
 }  // namespace holdfast::cli

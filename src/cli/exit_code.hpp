@@ -12,7 +12,7 @@ enum class ExitCode : int {
     not_found = 5,        // no such lease; nobody holds the lock
     unavailable = 69,     // the daemon or its store cannot be reached, or the outcome is unknown
     not_obtained = 75,    // the lock is held by another
-    lost = 76,            // renew: the lease is lost
+    lost = 76,            // the lease is lost
 };
 
 }  // namespace holdfast::cli

@@ -1,10 +1,10 @@
 #include "cli/failure.hpp"
 
+#include "cli/json.hpp"
 #include "cli/text.hpp"
 #include "google/rpc/error_details.pb.h"
 
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <utility>
 
@@ -49,6 +49,7 @@ Failure failure_of(const grpc::Status& status, const std::string& server) {
         }
     }
     failure.code = code_of(failure.reason, status.error_code());
+    failure.retry = status.error_code() == grpc::StatusCode::UNAVAILABLE;
     if (!failure.reason.empty()) {
         return failure;
     }
@@ -66,7 +67,7 @@ Failure failure_of(const grpc::Status& status, const std::string& server) {
 }
 
 std::string show(const Failure& failure) {
-    return "holdfast: " + show_text(failure.message) + " (" + failure.reason + ")\n";
+    return "holdfast: " + show_text(failure.message) + " (" + show_text(failure.reason) + ")\n";
 }
 
 std::string to_json(const Failure& failure) {
@@ -76,7 +77,7 @@ std::string to_json(const Failure& failure) {
     }
     const boost::json::object error{
         {"reason", failure.reason}, {"message", failure.message}, {"metadata", metadata}};
-    return boost::json::serialize(boost::json::object{{"error", error}}) + "\n";
+    return json_line(boost::json::object{{"error", error}});
 }
 
 }  // namespace holdfast::cli

@@ -16,6 +16,7 @@ struct Failure {
     std::string reason;  // as in google.rpc.ErrorInfo, or the gRPC status' name
     std::string message;
     std::map<std::string, std::string> metadata;
+    bool retry = false;  // UNAVAILABLE: the same call may succeed later, or elsewhere
 };
 
 // `server` is named if it was not reached.

@@ -53,7 +53,7 @@ void tell(int socket, const GuardOrder& order) {
 
 }  // namespace
 
-Guard::Guard(const std::vector<std::string>& command, const std::string& lock) {
+Guard::Guard(const std::vector<std::string>& command, const std::vector<std::string>& locks) {
     std::array<int, 2> ends{};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
         throw last_error("socketpair");
@@ -67,7 +67,7 @@ Guard::Guard(const std::vector<std::string>& command, const std::string& lock) {
     }
     if (pid_ == 0) {
         close(ends[0]);
-        be_guard(ends[1], command, lock);
+        be_guard(ends[1], command, locks);
     }
     close(ends[1]);
     socket_ = ends[0];
@@ -81,12 +81,12 @@ Guard::~Guard() {
     }
 }
 
-void Guard::begin(std::uint64_t token, EndBy end_by) {
+void Guard::begin(const std::vector<std::uint64_t>& tokens, EndBy end_by) {
     forward_to = socket_;
     set_handlers(forward);
     GuardOrder order;
     order.kind = GuardOrder::begin;
-    order.token = token;
+    std::copy_n(tokens.begin(), std::min(tokens.size(), kMostLocks), order.tokens.begin());
     order.end_by = end_by;
     tell(socket_, order);
 }
@@ -98,23 +98,32 @@ void Guard::extend(EndBy end_by) {
     tell(socket_, order);
 }
 
+void Guard::ask_to_end() {
+    GuardOrder order;
+    order.kind = GuardOrder::signal;
+    for (const int number : {SIGTERM, SIGCONT}) {
+        order.signal_number = number;
+        tell(socket_, order);
+    }
+}
+
 void Guard::give_up() {
     GuardOrder order;
     order.kind = GuardOrder::give_up;
     tell(socket_, order);
 }
 
-std::optional<Guard::Ended> Guard::wait(BootTime until) {
+std::optional<Guard::Ended> Guard::wait(BootTime until, int wake) {
     for (;;) {
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - boot_now());
-        pollfd watched{socket_, POLLIN, 0};
+        std::array<pollfd, 2> watched{{{socket_, POLLIN, 0}, {wake, POLLIN, 0}}};
         const int most = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
-        const int ready = poll(&watched, 1, most);
+        const int ready = poll(watched.data(), watched.size(), most);
         if (ready < 0 && errno != EINTR) {
             throw last_error("poll");
         }
-        if (ready <= 0) {
-            if (boot_now() >= until) {
+        if (ready <= 0 || watched[0].revents == 0) {
+            if (boot_now() >= until || ready > 0) {
                 return {};
             }
             continue;

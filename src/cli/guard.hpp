@@ -47,15 +47,21 @@ public:
 
     // Forks; the command waits for begin(). The process must have one thread. Throws
     // std::system_error.
-    Guard(const std::vector<std::string>& command, const std::string& lock);
+    Guard(const std::vector<std::string>& command, const std::vector<std::string>& locks);
     ~Guard();  // ends the command if it runs
     Guard(const Guard&) = delete;
     Guard& operator=(const Guard&) = delete;
 
-    // Runs the command, with HOLDFAST_LOCK and HOLDFAST_TOKEN in its environment. From here on
-    // SIGINT, SIGTERM, SIGHUP and SIGQUIT go to the command's group instead of ending us.
-    void begin(std::uint64_t token, EndBy end_by);
+    static constexpr std::size_t kMostLocks = 64;  // as AcquireAll has it
+
+    // Runs the command. Its environment has HOLDFAST_LOCK and HOLDFAST_TOKEN, those of the first lock;
+    // HOLDFAST_LOCKS, a name a line (no name has a line break in it); and HOLDFAST_TOKENS, in the same
+    // order, with a space between. `tokens` are as many as the locks. From here on SIGINT, SIGTERM,
+    // SIGHUP and SIGQUIT go to the command's group instead of ending us.
+    void begin(const std::vector<std::uint64_t>& tokens, EndBy end_by);
     void extend(EndBy end_by);
+    // SIGTERM to the command, which may still take until its deadline.
+    void ask_to_end();
     // The lock is lost: SIGTERM now.
     void give_up();
 
@@ -64,8 +70,8 @@ public:
         bool in_time = true;  // false: it was made to end, by term_at, give_up or a lost guard
         bool seen = true;     // false: killed with its guard, and nobody saw the group end
     };
-    // Waits until `until`; empty if the command still runs then.
-    std::optional<Ended> wait(BootTime until);
+    // Waits until `until`, or until `wake` (-1: none) is readable; empty if the command still runs then.
+    std::optional<Ended> wait(BootTime until, int wake = -1);
 
 private:
     int socket_ = -1;

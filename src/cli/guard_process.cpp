@@ -27,8 +27,10 @@ int exit_code(int status) {
 
 class GuardProcess {
 public:
-    GuardProcess(int socket, const std::vector<std::string>& command, const std::string& lock)
-        : socket_(socket), command_(command), lock_(lock) {}
+    GuardProcess(int socket,
+                 const std::vector<std::string>& command,
+                 const std::vector<std::string>& locks)
+        : socket_(socket), command_(command), locks_(locks) {}
 
     void run();
 
@@ -39,7 +41,8 @@ private:
     void read_order();
     void on_order(const GuardOrder& order);
     void begin(const GuardOrder& order);
-    [[noreturn]] void be_command(std::uint64_t token);
+    [[noreturn]] void be_command(const GuardOrder& order);
+    void set_environment(const GuardOrder& order) const;
     void take_terminal(pid_t group) const;
     void reap();
     void on_time();
@@ -51,7 +54,7 @@ private:
 
     int socket_;
     const std::vector<std::string>& command_;
-    const std::string& lock_;
+    const std::vector<std::string>& locks_;
     sigset_t original_signals_{};
     int signals_ = -1;
     int timer_ = -1;
@@ -155,7 +158,7 @@ void GuardProcess::begin(const GuardOrder& order) {
     end_by_ = order.end_by;
     const pid_t child = fork();
     if (child == 0) {
-        be_command(order.token);
+        be_command(order);
     }
     if (child < 0) {
         std::perror("holdfast: cannot fork");
@@ -172,15 +175,14 @@ void GuardProcess::begin(const GuardOrder& order) {
     send(socket_, &report, sizeof(report), MSG_NOSIGNAL);
 }
 
-void GuardProcess::be_command(std::uint64_t token) {
+void GuardProcess::be_command(const GuardOrder& order) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != guard_) {
         _exit(kCannotRun);  // the guard died before the kernel knew
     }
     setpgid(0, 0);
     take_terminal(getpid());
-    setenv("HOLDFAST_LOCK", lock_.c_str(), 1);
-    setenv("HOLDFAST_TOKEN", std::to_string(token).c_str(), 1);
+    set_environment(order);
     std::vector<char*> arguments;
     for (const std::string& argument : command_) {
         arguments.push_back(const_cast<char*>(argument.c_str()));
@@ -191,6 +193,19 @@ void GuardProcess::be_command(std::uint64_t token) {
     const int error = errno;
     std::fprintf(stderr, "holdfast: cannot run %s: %s\n", arguments.front(), std::strerror(error));
     _exit(error == ENOENT ? kNotFound : kCannotRun);
+}
+
+void GuardProcess::set_environment(const GuardOrder& order) const {
+    std::string locks;
+    std::string tokens;
+    for (std::size_t i = 0; i < std::min(locks_.size(), order.tokens.size()); ++i) {
+        locks += (i > 0 ? "\n" : "") + locks_[i];
+        tokens += (i > 0 ? " " : "") + std::to_string(order.tokens[i]);
+    }
+    setenv("HOLDFAST_LOCK", locks_.front().c_str(), 1);
+    setenv("HOLDFAST_TOKEN", std::to_string(order.tokens.front()).c_str(), 1);
+    setenv("HOLDFAST_LOCKS", locks.c_str(), 1);
+    setenv("HOLDFAST_TOKENS", tokens.c_str(), 1);
 }
 
 // So that the command can read from the terminal and Ctrl-C reaches it. SIGTTOU is blocked here.
@@ -289,8 +304,10 @@ void GuardProcess::arm() {
 
 }  // namespace
 
-void be_guard(int socket, const std::vector<std::string>& command, const std::string& lock) {
-    GuardProcess{socket, command, lock}.run();
+void be_guard(int socket,
+              const std::vector<std::string>& command,
+              const std::vector<std::string>& locks) {
+    GuardProcess{socket, command, locks}.run();
     _exit(0);
 }
 

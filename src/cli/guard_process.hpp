@@ -5,6 +5,8 @@
 
 #include "cli/guard.hpp"
 
+#include <array>
+
 namespace holdfast::cli {
 
 // From us to the guard.
@@ -12,7 +14,7 @@ struct GuardOrder {
     enum Kind : std::uint8_t { begin, extend, give_up, signal };
     Kind kind = begin;
     int signal_number = 0;
-    std::uint64_t token = 0;
+    std::array<std::uint64_t, Guard::kMostLocks> tokens{};
     EndBy end_by;
 };
 
@@ -27,6 +29,6 @@ struct GuardReport {
 // Is the guard until it is done, then exits.
 [[noreturn]] void be_guard(int socket,
                            const std::vector<std::string>& command,
-                           const std::string& lock);
+                           const std::vector<std::string>& locks);
 
 }  // namespace holdfast::cli

@@ -1,9 +1,9 @@
 #include "cli/lease_output.hpp"
 
+#include "cli/json.hpp"
 #include "cli/text.hpp"
 
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <ostream>
 
@@ -24,10 +24,10 @@ void print_lease(Context& context, const Held& held) {
             {"next_renew_in_ms", lease.next_renew_in_ms()},
             {"durability", v1::Durability_Name(lease.durability())},
         };
-        context.out << boost::json::serialize(json) << '\n';
+        context.out << json_line(json);
         return;
     }
-    context.out << "lease_id: " << lease.lease_id() << '\n'
+    context.out << "lease_id: " << show_text(lease.lease_id()) << '\n'
                 << "name:     " << show_text(lease.name()) << '\n'
                 << "token:    " << lease.fencing_token() << '\n'
                 << "ttl:      " << show_duration(std::chrono::milliseconds{lease.ttl_ms()}) << '\n'

@@ -2,9 +2,10 @@
 
 #include "cli/client.hpp"
 #include "cli/command.hpp"
+#include "cli/event_output.hpp"
+#include "cli/json.hpp"
 
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <istream>
 #include <ostream>
@@ -12,23 +13,16 @@
 namespace holdfast::cli {
 namespace {
 
-struct Verdict {
-    const char* text;
-    ExitCode code;
-};
-
-Verdict describe(v1::Verdict verdict) {
+ExitCode code_of(v1::Verdict verdict) {
     switch (verdict) {
         case v1::VERDICT_HELD_THROUGHOUT:
-            return {"released; the lock was held throughout", ExitCode::ok};
+            return ExitCode::ok;
         case v1::VERDICT_ALREADY_EXPIRED:
-            return {"the lease had expired; nobody has taken the lock since",
-                    ExitCode::already_expired};
+            return ExitCode::already_expired;
         case v1::VERDICT_SUPERSEDED:
-            return {"the lease was lost: the lock has been granted again since",
-                    ExitCode::superseded};
+            return ExitCode::superseded;
         default:
-            return {"the daemon gave a verdict that this program does not know", ExitCode::failed};
+            return ExitCode::failed;
     }
 }
 
@@ -41,16 +35,15 @@ ExitCode release(std::string lease_id, Context& context) {
     if (!response) {
         return context.fail(response.error());
     }
-    const Verdict verdict = describe(response->verdict());
     if (context.json()) {
-        context.out << boost::json::serialize(
-                           boost::json::object{{"verdict", v1::Verdict_Name(response->verdict())},
-                                               {"newer_token", response->newer_token()}})
-                    << '\n';
+        context.out << json_line(
+            boost::json::object{{"verdict", v1::Verdict_Name(response->verdict())},
+                                {"newer_token", response->newer_token()}});
     } else {
-        context.out << verdict.text << '\n';
+        context.out << (response->verdict() == v1::VERDICT_HELD_THROUGHOUT ? "released; " : "")
+                    << describe(response->verdict()) << '\n';
     }
-    return verdict.code;
+    return code_of(response->verdict());
 }
 
 }  // namespace

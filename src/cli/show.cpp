@@ -2,66 +2,30 @@
 
 #include "cli/client.hpp"
 #include "cli/command.hpp"
+#include "cli/json.hpp"
+#include "cli/lock_output.hpp"
 #include "cli/text.hpp"
 
 #include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <ostream>
 
 namespace holdfast::cli {
 namespace {
 
-using std::chrono::milliseconds;
-
-boost::json::object json_of(const v1::LockState& lock) {
-    boost::json::array holders;
-    for (const v1::Holder& holder : lock.holders()) {
-        holders.push_back(boost::json::object{{"owner", holder.owner()},
-                                              {"metadata", show_text(holder.metadata())},
-                                              {"fencing_token", holder.fencing_token()},
-                                              {"held_for_ms", holder.held_for_ms()},
-                                              {"expires_in_ms", holder.expires_in_ms()}});
-    }
-    return {{"name", lock.name()},
-            {"mode", v1::Mode_Name(lock.mode())},
-            {"holders", holders},
-            {"newest_token", lock.newest_token()},
-            {"waiting", lock.waiting()}};
-}
-
-void print(std::ostream& out, const v1::LockState& lock) {
-    out << "name:     " << show_text(lock.name()) << '\n';
-    for (const v1::Holder& holder : lock.holders()) {
-        out << "owner:    " << show_text(holder.owner()) << '\n'
-            << "token:    " << holder.fencing_token() << '\n'
-            << "held for: " << show_duration(milliseconds{holder.held_for_ms()}) << '\n'
-            << "expires:  in " << show_duration(milliseconds{holder.expires_in_ms()})
-            << " unless renewed\n";
-        if (!holder.metadata().empty()) {
-            out << "metadata: " << show_text(holder.metadata()) << '\n';
-        }
-    }
-}
-
 ExitCode show_lock(const std::string& name, Context& context) {
     const auto lock = Client{context.server, context.timeout_or(kUsualTimeout)}.get_lock(name);
     if (!lock) {
         return context.fail(lock.error());
     }
-    if (context.json()) {
-        context.out << boost::json::serialize(json_of(*lock)) << '\n';
-    } else {
-        print(context.out, *lock);
-    }
+    context.out << (context.json() ? json_line(json_of(*lock)) : show(*lock));
     return ExitCode::ok;
 }
 
 ExitCode list(const std::string& prefix, Context& context) {
     Client client{context.server, context.timeout_or(kUsualTimeout)};
     boost::json::array json;
-    std::vector<std::vector<std::string>> rows{{"NAME", "OWNER", "TOKEN", "HELD", "EXPIRES"}};
+    std::vector<std::vector<std::string>> rows{lock_heading()};
     std::string from;
     do {
         const auto page = client.list_locks(prefix, from);
@@ -70,17 +34,11 @@ ExitCode list(const std::string& prefix, Context& context) {
         }
         for (const v1::LockState& lock : page->locks()) {
             json.push_back(json_of(lock));
-            for (const v1::Holder& holder : lock.holders()) {
-                rows.push_back({show_text(lock.name()),
-                                show_text(holder.owner()),
-                                std::to_string(holder.fencing_token()),
-                                show_duration(milliseconds{holder.held_for_ms()}),
-                                show_duration(milliseconds{holder.expires_in_ms()})});
-            }
+            add_rows(lock, rows);
         }
         from = page->next_page_token();
     } while (!from.empty());
-    context.out << (context.json() ? boost::json::serialize(json) + "\n" : show_table(rows));
+    context.out << (context.json() ? json_line(json) : show_table(rows));
     return ExitCode::ok;
 }
 
@@ -97,7 +55,7 @@ void add_show(CLI::App& app, Context& context) {
 
 void add_ls(CLI::App& app, Context& context) {
     auto prefix = std::make_shared<std::string>();
-    CLI::App* verb = app.add_subcommand("ls", "the locks that are held");
+    CLI::App* verb = app.add_subcommand("ls", "the locks that are held, a line for each holder");
     verb->add_option("prefix", *prefix, "only names that begin with this");
     verb->callback([prefix, &context] {
         context.chosen = [prefix, &context] { return list(*prefix, context); };

@@ -15,6 +15,29 @@ constexpr std::array<std::pair<std::string_view, std::int64_t>, 4> kUnits{
     {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}}};
 constexpr std::int64_t kMostMs = 366LL * 24 * 3'600'000;
 
+// Bytes of the character that `text` begins with; 0 if it is no UTF-8, a backslash, or steers a
+// terminal: the control characters below U+0020 and from U+007F to U+009F.
+std::size_t printable(std::string_view text) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    if (byte(0) < 0x80) {
+        return byte(0) < 0x20 || byte(0) == 0x7F || byte(0) == '\\' ? 0 : 1;
+    }
+    const std::size_t length = byte(0) < 0xC2   ? 0
+                               : byte(0) < 0xE0 ? 2
+                               : byte(0) < 0xF0 ? 3
+                               : byte(0) < 0xF5 ? 4
+                                                : 0;
+    if (length == 0 || length > text.size() || (byte(0) == 0xC2 && byte(1) < 0xA0)) {
+        return 0;
+    }
+    for (std::size_t i = 1; i < length; ++i) {
+        if ((byte(i) & 0xC0) != 0x80) {
+            return 0;
+        }
+    }
+    return length;
+}
+
 }  // namespace
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
@@ -72,15 +95,17 @@ std::string show_duration(std::chrono::milliseconds value) {
 
 std::string show_text(std::string_view text) {
     std::string shown;
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte == 0x7F || c == '\\') {
-            std::array<char, 5> hex{};
-            std::snprintf(hex.data(), hex.size(), "\\x%02x", byte);
-            shown += hex.data();
+    while (!text.empty()) {
+        const std::size_t length = printable(text);
+        if (length > 0) {
+            shown += text.substr(0, length);
         } else {
-            shown += c;
+            std::array<char, 5> hex{};
+            std::snprintf(
+                hex.data(), hex.size(), "\\x%02x", static_cast<unsigned char>(text.front()));
+            shown += hex.data();
         }
+        text.remove_prefix(std::max<std::size_t>(length, 1));
     }
     return shown;
 }

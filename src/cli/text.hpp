@@ -20,8 +20,8 @@ std::uint64_t milliseconds_of(std::string_view text);
 // With at most two units: 3d4h, 1m30s, 2.5s, 40ms.
 std::string show_duration(std::chrono::milliseconds value);
 
-// Control characters and backslashes as \xNN, so that a name cannot steer the terminal. UTF-8
-// stays.
+// Control characters, backslashes and what is not UTF-8 as \xNN, so that a name cannot steer the
+// terminal. The rest stays.
 std::string show_text(std::string_view text);
 
 // Columns aligned by the longest cell, two spaces apart; the first row is the heading.

@@ -73,6 +73,13 @@ TEST_F(Cli, BenchLeavesNothingBehind) {
               std::string::npos);
 }
 
+TEST_F(Cli, TellsOfTheDaemon) {
+    const Outcome status = holdfast({"status"});
+    EXPECT_EQ(status.code, 0);
+    EXPECT_NE(status.output.find("ready:   yes\n"), std::string::npos) << status.output;
+    EXPECT_EQ(holdfast({"-o", "json", "status"}).output.rfind("{\"version\":\"", 0), 0U);
+}
+
 TEST_F(Cli, TellsWhatIsWrong) {
     EXPECT_EQ(holdfast({}).code, 2);
     EXPECT_EQ(holdfast({"frobnicate"}).code, 2);

@@ -52,8 +52,8 @@ protected:
     bool group_alive() const { return kill(-group_, 0) == 0; }
 
     // When another gets the lock, nothing of the command is left.
-    void expect_dead_before_the_next_grant() {
-        ASSERT_TRUE(other_.acquire("job", 10s, 10s).ok());
+    void expect_dead_before_the_next_grant(std::chrono::milliseconds most = 10s) {
+        ASSERT_TRUE(other_.acquire("job", 10s, most).ok());
         EXPECT_FALSE(group_alive());
     }
 
@@ -87,6 +87,27 @@ TEST_F(Run, GivesTheCommandItsTokenAndReturnsItsCode) {
     EXPECT_GT(std::stoull(done.output.substr(4)), 0U);
     EXPECT_EQ(run_program(arguments("kill -TERM $$")).code, 128 + SIGTERM);
     ASSERT_TRUE(other_.acquire("job").ok()) << "it was not released";
+}
+
+TEST_F(Run, TellsTheCommandAllItsLocks) {
+    const Outcome done =
+        run_program(arguments("echo \"$HOLDFAST_LOCKS/$HOLDFAST_TOKENS/$HOLDFAST_TOKEN/\""));
+    EXPECT_EQ(done.code, 0);
+    ASSERT_TRUE(other_.acquire("job").ok());
+    EXPECT_THAT(done.output, StartsWith("job/"));
+    const std::string token = done.output.substr(4, done.output.find('/', 4) - 4);
+    EXPECT_EQ(done.output, "job/" + token + "/" + token + "/\n");
+    EXPECT_LT(std::stoull(token), other_.lease.fencing_token());
+}
+
+TEST_F(Run, ItsOptionsAreTheLocks) {
+    ASSERT_TRUE(other_.acquire("job").ok());
+    const Outcome both = run_program(arguments("true", {"--shared", "--permit", "1/2"}));
+    EXPECT_EQ(both.code, 2);
+    EXPECT_EQ(run_program(arguments("true", {"--permit", "1"})).code, 2);
+    EXPECT_EQ(run_program(arguments("true", {"--permit", "3/2"})).code, 2);
+    EXPECT_EQ(run_program(arguments("true", {"more", "--permit", "1/2"})).code, 2);
+    EXPECT_EQ(run_program(arguments("true", {"--shared"})).code, 75);
 }
 
 TEST_F(Run, HoldsTheLockForAsLongAsTheCommandRuns) {
@@ -134,7 +155,8 @@ TEST_F(Run, TheCommandIsDeadInTimeWhenNoReplyComesThrough) {
 TEST_F(Run, TheCommandIsDeadInTimeWhenWeAreStopped) {
     start(kStubborn);
     run_->stop();
-    expect_dead_before_the_next_grant();
+    // The daemon renews until it notices that nobody answers: keepalive, 10 s.
+    expect_dead_before_the_next_grant(25s);
     run_->resume();
     EXPECT_EQ(run_->wait(10s), 76);
 }
@@ -170,6 +192,39 @@ TEST_F(Run, ARestartOfTheDaemonDoesNoHarm) {
     const test::Process again{
         {program("holdfastd"), "--listen", address, "--admin", "", "--store", redis_.url()}};
     EXPECT_EQ(run_->wait(10s), 7) << log();
+}
+
+TEST_F(Run, ADaemonThatDrainsTakesNothingWithIt) {
+    start("sleep 5; exit 7", "4s");
+    ASSERT_TRUE(other_.get("job").ok());
+    const std::uint64_t token = other_.lock.holders(0).fencing_token();
+    const std::string address = near_->address();
+    near_->process().signal(SIGTERM);
+    ASSERT_TRUE(near_->process().wait(10s));
+    const test::Process again{
+        {program("holdfastd"), "--listen", address, "--admin", "", "--store", redis_.url()}};
+    ASSERT_TRUE(eventually([&] { return log().find("disconnected") != std::string::npos; }));
+    EXPECT_EQ(run_->wait(10s), 7) << log();
+    ASSERT_TRUE(other_.acquire("job").ok());
+    EXPECT_GT(other_.lease.fencing_token(), token);
+}
+
+// Beyond several ttls, renewed by another daemon than the one that granted it.
+TEST_F(Run, AfterARestartTheLeaseIsTheSameAndItsLossIsPushed) {
+    start("while :; do sleep 0.05; done", "3s");
+    ASSERT_TRUE(other_.get("job").ok());
+    const std::uint64_t token = other_.lock.holders(0).fencing_token();
+    const std::string address = near_->address();
+    near_->process().kill_and_wait();
+    const test::Process again{
+        {program("holdfastd"), "--listen", address, "--admin", "", "--store", redis_.url()}};
+    EXPECT_EQ(other_.acquire("job", 1s, 7s).reason, "LOCK_HELD") << log();
+    ASSERT_TRUE(other_.get("job").ok()) << log();
+    EXPECT_EQ(other_.lock.holders(0).fencing_token(), token);
+    EXPECT_TRUE(group_alive());
+    redis_.run({"HSET", "hf:job", "i", "somebody elses!!"});
+    EXPECT_EQ(run_->wait(3s), 76) << log();
+    EXPECT_THAT(log(), HasSubstr("another's now"));
 }
 
 TEST_F(Run, SignalsGoToTheCommand) {
