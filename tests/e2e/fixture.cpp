@@ -21,21 +21,31 @@ std::map<std::string, std::string> short_memory() {
 Daemon::Daemon(std::vector<std::string> arguments,
                const std::map<std::string, std::string>& environment,
                bool wait)
-    : port_(test::free_port()), http_port_(test::free_port()) {
-    std::vector<std::string> all{program("holdfastd"),
-                                 "--listen",
-                                 address(),
-                                 "--admin",
-                                 "127.0.0.1:" + std::to_string(http_port_)};
-    all.insert(all.end(), arguments.begin(), arguments.end());
-    const bool has_store = std::find(all.begin(), all.end(), "--store") != all.end();
+    : port_(test::free_port()), http_port_(test::free_port()), environment_(environment) {
+    command_line_ = {program("holdfastd"),
+                     "--listen",
+                     address(),
+                     "--admin",
+                     "127.0.0.1:" + std::to_string(http_port_)};
+    command_line_.insert(command_line_.end(), arguments.begin(), arguments.end());
+    const bool has_store =
+        std::find(arguments.begin(), arguments.end(), "--store") != arguments.end();
     if (has_store && !environment.contains("HOLDFAST_STORE_ASSUME_NEW")) {
-        all.emplace_back("--assume-new-store");  // a test's Redis is
+        command_line_.emplace_back("--assume-new-store");  // a test's Redis is
     }
-    process_ = std::make_unique<test::Process>(all, directory_.file("log"), environment);
+    start();
     if (wait) {
         EXPECT_TRUE(wait_serving()) << log();
     }
+}
+
+void Daemon::start() {
+    process_ = std::make_unique<test::Process>(command_line_, directory_.file("log"), environment_);
+}
+
+void Daemon::kill_and_restart() {
+    process_->kill_and_wait();
+    start();
 }
 
 Daemon::~Daemon() {
@@ -104,7 +114,7 @@ Client::Client(const std::string& address) {
     grpc::ChannelArguments arguments;
     arguments.SetInt("grpc.use_local_subchannel_pool", 1);  // a connection of its own
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2000);  // how long connecting may take
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
     channel_ = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
     stub_ = pb::LockService::NewStub(channel_);

@@ -37,6 +37,9 @@ public:
                     bool wait = true);
     ~Daemon();  // a daemon that has crashed fails the test, with its log
 
+    // SIGKILL, and anew at the same addresses. Does not wait until it serves.
+    void kill_and_restart();
+
     std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
     int port() const { return port_; }
     int http_port() const { return http_port_; }
@@ -49,9 +52,13 @@ public:
     double sample(const std::string& name) const;
 
 private:
+    void start();
+
     test::TempDir directory_;
     int port_;
     int http_port_;
+    std::vector<std::string> command_line_;
+    std::map<std::string, std::string> environment_;
     std::unique_ptr<test::Process> process_;
 };
 
