@@ -1,15 +1,13 @@
 // holdfast bench: closed-loop load on a daemon, to see what a deployment can do.
 
 #include "cli/command.hpp"
-#include "cli/failure.hpp"
 #include "cli/load.hpp"
 #include "cli/load_report.hpp"
+#include "cli/lock_client.hpp"
 #include "cli/text.hpp"
-#include "holdfast/v1/lock_service.grpc.pb.h"
 
 #include <grpcpp/create_channel.h>
 
-#include <optional>
 #include <ostream>
 #include <random>
 #include <utility>
@@ -21,69 +19,12 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kDuration{5000};
-constexpr milliseconds kTtl{30'000};
-constexpr milliseconds kWait{30'000};
-constexpr milliseconds kCallTimeout{40'000};
 
 struct Options {
     std::size_t clients = 64;
     std::size_t connections = 1;
     std::size_t locks = 0;
     std::string duration;
-};
-
-// Acquires and releases one of its locks after the other.
-class LockClient final : public LoadClient {
-public:
-    LockClient(const std::shared_ptr<grpc::Channel>& channel,
-               std::vector<std::string> locks,
-               bool waits)
-        : stub_(v1::LockService::NewStub(channel)), locks_(std::move(locks)) {
-        acquire_.set_ttl_ms(static_cast<std::uint64_t>(kTtl.count()));
-        acquire_.set_wait_ms(waits ? static_cast<std::uint64_t>(kWait.count()) : 0);
-        acquire_.set_owner("holdfast bench");
-    }
-
-    std::size_t call(grpc::CompletionQueue& queue, void* tag) override {
-        context_.emplace();
-        context_->set_deadline(std::chrono::system_clock::now() + kCallTimeout);
-        if (release_.lease_id().empty()) {
-            acquire_.set_name(locks_[next_++ % locks_.size()]);
-            acquiring_ = stub_->AsyncAcquire(&*context_, acquire_, &queue);
-            acquiring_->Finish(&acquired_, &status_, tag);
-            return 0;
-        }
-        releasing_ = stub_->AsyncRelease(&*context_, release_, &queue);
-        releasing_->Finish(&released_, &status_, tag);
-        return 1;
-    }
-
-    std::string ended() override {
-        const bool was_acquire = release_.lease_id().empty();
-        release_.clear_lease_id();
-        if (!status_.ok()) {
-            return failure_of(status_, "the daemon").message;
-        }
-        if (was_acquire) {
-            release_.set_lease_id(acquired_.lease().lease_id());
-        }
-        return {};
-    }
-
-    bool busy() const override { return !release_.lease_id().empty(); }
-
-private:
-    std::unique_ptr<v1::LockService::Stub> stub_;
-    std::vector<std::string> locks_;
-    std::size_t next_ = 0;
-    std::optional<grpc::ClientContext> context_;
-    v1::AcquireRequest acquire_;
-    v1::AcquireResponse acquired_;
-    v1::ReleaseRequest release_;  // of the lease held; empty: none
-    v1::ReleaseResponse released_;
-    std::unique_ptr<grpc::ClientAsyncResponseReader<v1::AcquireResponse>> acquiring_;
-    std::unique_ptr<grpc::ClientAsyncResponseReader<v1::ReleaseResponse>> releasing_;
-    grpc::Status status_;
 };
 
 // Names that no other run uses.

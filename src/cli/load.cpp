@@ -44,9 +44,7 @@ LoadResult run_load(const std::vector<std::unique_ptr<LoadClient>>& clients,
         Slot& slot = *static_cast<Slot*>(tag);
         last = Clock::now();
         if (const std::string why = slot.client->ended(); why.empty()) {
-            const auto took =
-                std::chrono::duration_cast<std::chrono::microseconds>(last - slot.begun);
-            result.kinds[slot.kind].latencies.push_back(static_cast<std::uint32_t>(took.count()));
+            result.kinds[slot.kind].add(last - slot.begun);
         } else {
             ++result.failures[why];
         }
@@ -58,12 +56,21 @@ LoadResult run_load(const std::vector<std::unique_ptr<LoadClient>>& clients,
     }
     result.elapsed = last - start;
     for (auto& kind : result.kinds) {
-        std::sort(kind.latencies.begin(), kind.latencies.end());
+        kind.sort();
     }
     queue.Shutdown();
     for (bool ok = false; queue.Next(&tag, &ok);) {
     }
     return result;
+}
+
+void LoadResult::Kind::add(std::chrono::steady_clock::duration latency) {
+    const auto us = std::chrono::duration_cast<std::chrono::microseconds>(latency);
+    latencies.push_back(static_cast<std::uint32_t>(us.count()));
+}
+
+void LoadResult::Kind::sort() {
+    std::sort(latencies.begin(), latencies.end());
 }
 
 // The nearest rank.

@@ -30,6 +30,8 @@ public:
 struct LoadResult {
     struct Kind {
         std::vector<std::uint32_t> latencies;  // of calls that succeeded, us, sorted
+        void add(std::chrono::steady_clock::duration latency);
+        void sort();
         std::uint32_t percentile(double percent) const;
     };
     std::vector<Kind> kinds;

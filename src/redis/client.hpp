@@ -50,7 +50,7 @@ struct Command {
                                                   // unknown_timeout and the reply still came
 };
 
-// RESP of a command, by hiredis' formatter.
+// RESP of a command.
 std::string format_command(const std::vector<std::string_view>& arguments);
 
 // Single-threaded: used from the thread that runs its executor, and calls back on that thread.

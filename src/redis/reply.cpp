@@ -4,6 +4,8 @@
 
 #include <hiredis/hiredis.h>
 
+#include <array>
+#include <charconv>
 #include <new>
 
 namespace holdfast::redis {
@@ -122,24 +124,30 @@ std::optional<Reply> ReplyReader::next(bool& broken) {
     return Reply{static_cast<redisReply*>(reply)};
 }
 
+// Not by hiredis' formatter: that goes through printf for each argument, and a script has two dozen.
 std::string format_command(const std::vector<std::string_view>& arguments) {
-    std::vector<const char*> texts;
-    std::vector<std::size_t> lengths;
-    texts.reserve(arguments.size());
-    lengths.reserve(arguments.size());
+    constexpr std::size_t kMostDigits = 20;
+    constexpr std::size_t kFraming = 1 + kMostDigits + 4;  // $ or *, a number, two line ends
+    std::size_t most = kFraming;
     for (const std::string_view argument : arguments) {
-        texts.push_back(argument.data());
-        lengths.push_back(argument.size());
+        most += kFraming + argument.size();
     }
-    char* wire = nullptr;
-    const auto length = redisFormatCommandArgv(
-        &wire, static_cast<int>(arguments.size()), texts.data(), lengths.data());
-    if (length < 0) {
-        throw std::bad_alloc{};
+    std::string wire;
+    wire.reserve(most);
+    const auto append_count = [&wire](char kind, std::size_t count) {
+        std::array<char, kMostDigits> digits;
+        const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), count).ptr;
+        wire += kind;
+        wire.append(digits.data(), end);
+        wire += "\r\n";
+    };
+    append_count('*', arguments.size());
+    for (const std::string_view argument : arguments) {
+        append_count('$', argument.size());
+        wire += argument;
+        wire += "\r\n";
     }
-    std::string copy{wire, static_cast<std::size_t>(length)};
-    redisFreeCommand(wire);
-    return copy;
+    return wire;
 }
 
 }  // namespace holdfast::redis

@@ -51,6 +51,7 @@ struct ScriptRunner::Attempt {
     core::Milliseconds timeout{};
     Done done;
     bool with_source = false;  // sent as EVAL already
+    bool waited = false;       // sent again behind another's source
     bool flagged = true;       // in which form
 };
 
@@ -105,6 +106,9 @@ void ScriptRunner::send(std::shared_ptr<Attempt> attempt, std::string wire) {
 }
 
 void ScriptRunner::on_outcome(const std::shared_ptr<Attempt>& attempt, redis::Outcome outcome) {
+    if (attempt->with_source) {
+        loading_.erase(attempt->script);
+    }
     if (const auto* failure = std::get_if<redis::Failure>(&outcome)) {
         attempt->done(tl::unexpected(error_of(*failure)));
         return;
@@ -116,19 +120,32 @@ void ScriptRunner::on_outcome(const std::shared_ptr<Attempt>& attempt, redis::Ou
     }
     const std::string_view error = reply->text();
     if (attempt->script != nullptr && !attempt->with_source && error.starts_with("NOSCRIPT")) {
-        attempt->with_source = true;
-        const Script& script = attempt->flagged ? attempt->script->flagged : attempt->script->plain;
-        send(attempt, script.as_eval(attempt->wire));
+        on_no_script(attempt);
         return;
     }
     if (attempt->script != nullptr && attempt->flagged && rejects_flags(error)) {
         flags_known_ = false;
         attempt->flagged = false;
-        attempt->with_source = true;
-        send(attempt, attempt->script->plain.as_eval(attempt->wire));
+        send_source(attempt);
         return;
     }
     attempt->done(tl::unexpected(error_of(error)));
+}
+
+void ScriptRunner::on_no_script(const std::shared_ptr<Attempt>& attempt) {
+    if (loading_.contains(attempt->script) && !attempt->waited) {
+        attempt->waited = true;
+        send(attempt, attempt->wire);
+    } else {
+        send_source(attempt);
+    }
+}
+
+void ScriptRunner::send_source(const std::shared_ptr<Attempt>& attempt) {
+    attempt->with_source = true;
+    loading_.insert(attempt->script);
+    const Script& script = attempt->flagged ? attempt->script->flagged : attempt->script->plain;
+    send(attempt, script.as_eval(attempt->wire));
 }
 
 }  // namespace holdfast::store

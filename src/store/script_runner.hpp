@@ -3,7 +3,9 @@
 // Runs scripts on a Redis client and turns whatever can happen into a StoreResult:
 //
 //   a reply                     its value
-//   NOSCRIPT                    not executed: sent once more, with the source
+//   NOSCRIPT                    not executed: sent once more, with the source; or without, while another's
+//                               source is under way (a Redis that came back empty gets thousands of
+//                               commands at once, and a source is 20 kB), and with it if that did not help
 //   an error that says that nothing was done, or a refused command   not_executed
 //   any other error             unknown: it may have come in the middle
 //   a lost reply                unknown
@@ -12,6 +14,8 @@
 #include "core/lock_store.hpp"
 #include "redis/client.hpp"
 #include "store/script.hpp"
+
+#include <absl/container/flat_hash_set.h>
 
 #include <memory>
 #include <string>
@@ -59,9 +63,12 @@ private:
     struct Attempt;
     void send(std::shared_ptr<Attempt> attempt, std::string wire);
     void on_outcome(const std::shared_ptr<Attempt>& attempt, redis::Outcome outcome);
+    void on_no_script(const std::shared_ptr<Attempt>& attempt);
+    void send_source(const std::shared_ptr<Attempt>& attempt);
 
     redis::Client& client_;
-    bool flags_known_ = true;  // until the server says otherwise
+    bool flags_known_ = true;                         // until the server says otherwise
+    absl::flat_hash_set<const ScriptPair*> loading_;  // whose source is under way
 };
 
 }  // namespace holdfast::store

@@ -63,7 +63,9 @@ private:
 
 }  // namespace
 
-void serve_echo(const std::string& address, EchoPath path) {
+void serve_echo(const std::vector<std::string>& words) {
+    const bool hop = words.at(0) == "hop";
+    const std::string& address = words.at(1);
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);  // as holdfastd does
     Service service;
     grpc::ServerBuilder builder;
@@ -80,8 +82,7 @@ void serve_echo(const std::string& address, EchoPath path) {
     std::thread{[&worker] { worker.run(); }}.detach();
     std::vector<std::unique_ptr<Call>> calls;
     for (int i = 0; i < kArmed; ++i) {
-        calls.push_back(
-            std::make_unique<Call>(service, *queue, path == EchoPath::hop ? &worker : nullptr));
+        calls.push_back(std::make_unique<Call>(service, *queue, hop ? &worker : nullptr));
     }
     void* tag = nullptr;
     for (bool ok = false; queue->Next(&tag, &ok);) {

@@ -4,15 +4,13 @@
 // reused, and each is armed again before it answers.
 
 #include <string>
+#include <vector>
 
 namespace holdfast::bench {
 
-enum class EchoPath {
-    inline_,  // answered on the queue's thread
-    hop,      // handed to another thread, as Holdfast's shards are, and answered from there
-};
-
-// Serves until the process is killed.
-[[noreturn]] void serve_echo(const std::string& address, EchoPath path);
+// Serves until the process is killed. Path and address; the path is
+//   inline  answered on the queue's thread
+//   hop     handed to another thread, as Holdfast's shards are, and answered from there
+void serve_echo(const std::vector<std::string>& words);
 
 }  // namespace holdfast::bench

@@ -1,6 +1,7 @@
 #include "bench/loads.hpp"
 
 #include "cli/load_report.hpp"
+#include "cli/lock_client.hpp"
 #include "echo.grpc.pb.h"
 #include "etcd.grpc.pb.h"
 #include "etcd_lease.grpc.pb.h"
@@ -10,12 +11,16 @@
 #include <iostream>
 #include <optional>
 #include <random>
+#include <sstream>
 #include <stdexcept>
+#include <utility>
 
 namespace holdfast::bench {
 namespace {
 
 using cli::LoadClient;
+using Clock = std::chrono::steady_clock;
+using Milliseconds = std::chrono::milliseconds;
 
 std::string error_of(const grpc::Status& status) {
     return status.ok() ? "" : status.error_message();
@@ -98,31 +103,95 @@ std::shared_ptr<grpc::Channel> channel_to(const std::string& address) {
     return grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
 }
 
-}  // namespace
-
-void load_echo(const std::string& address,
-               std::size_t clients,
-               std::chrono::milliseconds duration) {
-    const auto channel = channel_to(address);
-    std::vector<std::unique_ptr<LoadClient>> all;
-    for (std::size_t i = 0; i < clients; ++i) {
-        all.push_back(std::make_unique<EchoClient>(channel));
-    }
-    std::cout << cli::to_json(cli::run_load(all, 1, duration), {"echo"});
+std::string new_prefix() {
+    return "bench-" + std::to_string(std::random_device{}()) + "-";
 }
 
-void load_etcd(const std::string& address,
-               std::size_t clients,
-               std::size_t locks,
-               std::chrono::milliseconds duration) {
-    const auto channel = channel_to(address);
-    const std::string prefix = "bench-" + std::to_string(std::random_device{}()) + "-";
+Milliseconds duration_of(const std::string& word) {
+    return Milliseconds{std::stol(word)};
+}
+
+// When the lock that all want was last let go, and how long each next grant took.
+struct HandOns {
+    std::optional<Clock::time_point> let_go;
+    cli::LoadResult::Kind took;
+};
+
+class HotClient final : public LoadClient {
+public:
+    HotClient(const std::shared_ptr<grpc::Channel>& channel,
+              const std::string& lock,
+              HandOns& hand_ons)
+        : client_(channel, {lock}, true), hand_ons_(hand_ons) {}
+
+    std::size_t call(grpc::CompletionQueue& queue, void* tag) override {
+        if (busy()) {
+            hand_ons_.let_go = Clock::now();
+        }
+        return client_.call(queue, tag);
+    }
+    std::string ended() override {
+        std::string why = client_.ended();
+        if (busy() && hand_ons_.let_go) {
+            hand_ons_.took.add(Clock::now() - *std::exchange(hand_ons_.let_go, std::nullopt));
+        }
+        return why;
+    }
+    bool busy() const override { return client_.busy(); }
+
+private:
+    cli::LockClient client_;
+    HandOns& hand_ons_;
+};
+
+std::vector<std::string> split(const std::string& text, char separator) {
+    std::vector<std::string> parts;
+    std::istringstream in{text};
+    for (std::string part; std::getline(in, part, separator);) {
+        parts.push_back(part);
+    }
+    return parts;
+}
+
+}  // namespace
+
+void load_echo(const std::vector<std::string>& words) {
+    const auto channel = channel_to(words.at(0));
     std::vector<std::unique_ptr<LoadClient>> all;
-    for (std::size_t i = 0; i < clients; ++i) {
+    for (std::size_t i = 0; i < std::stoul(words.at(1)); ++i) {
+        all.push_back(std::make_unique<EchoClient>(channel));
+    }
+    std::cout << cli::to_json(cli::run_load(all, 1, duration_of(words.at(2))), {"echo"});
+}
+
+void load_etcd(const std::vector<std::string>& words) {
+    const auto channel = channel_to(words.at(0));
+    const std::size_t locks = std::stoul(words.at(2));
+    const std::string prefix = new_prefix();
+    std::vector<std::unique_ptr<LoadClient>> all;
+    for (std::size_t i = 0; i < std::stoul(words.at(1)); ++i) {
         const std::size_t lock = locks == 0 ? i : i % locks;
         all.push_back(std::make_unique<EtcdClient>(channel, prefix + std::to_string(lock)));
     }
-    std::cout << cli::to_json(cli::run_load(all, 2, duration), {"acquire", "release"});
+    std::cout << cli::to_json(cli::run_load(all, 2, duration_of(words.at(3))),
+                              {"acquire", "release"});
+}
+
+void load_hot(const std::vector<std::string>& words) {
+    std::vector<std::shared_ptr<grpc::Channel>> channels;
+    for (const std::string& address : split(words.at(0), ',')) {
+        channels.push_back(channel_to(address));
+    }
+    const std::string lock = new_prefix() + "hot";
+    HandOns hand_ons;
+    std::vector<std::unique_ptr<LoadClient>> all;
+    for (std::size_t i = 0; i < std::stoul(words.at(1)); ++i) {
+        all.push_back(std::make_unique<HotClient>(channels[i % channels.size()], lock, hand_ons));
+    }
+    cli::LoadResult result = cli::run_load(all, 2, duration_of(words.at(2)));
+    hand_ons.took.sort();
+    result.kinds.push_back(std::move(hand_ons.took));
+    std::cout << cli::to_json(result, {"acquire", "release", "hand_on"});
 }
 
 }  // namespace holdfast::bench

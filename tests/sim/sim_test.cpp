@@ -154,7 +154,7 @@ TEST_F(Planted, AnUpgradeBesideOtherReaders) {
 
 TEST_F(Planted, GrantsGoOnAfterTheMemoryIsLost) {
     EXPECT_NE(
-        found_with({{"return math.max(0, tonumber(string.sub(canary, 1, 16)) - now)", "return 0"}}),
+        found_with({{"return math.max(0, tonumber(string.sub(front, 1, 16)) - now)", "return 0"}}),
         "");
 }
 

@@ -284,6 +284,14 @@ std::string LuaRedis::execute(const Arguments& arguments) {
         const Key* key = live(arguments[1]);
         return key != nullptr ? bulk(key->text) : nil();
     }
+    if (name == "GETRANGE") {  // the last may be -1: the end
+        const Key* key = live(arguments[1]);
+        const auto from = static_cast<std::size_t>(std::stoll(arguments[2]));
+        const auto last = static_cast<std::size_t>(std::stoll(arguments[3]));
+        return bulk(key != nullptr && from < key->text.size()
+                        ? key->text.substr(from, last - from + 1)
+                        : "");
+    }
     if (name == "SET") {
         keys_[arguments[1]] = {{}, arguments[2]};
         return "+OK\r\n";

@@ -24,10 +24,16 @@ local function is_lost(canary, known)
 end
 
 -- Nil if the memory is lost, else for how long nothing may be granted, 0 or more us.
+--
+-- The beat that is known is almost always one of the newest: then only the canary's ends are read, for each
+-- string that Lua takes in, it goes over byte by byte. The answer is that of is_lost().
+local NEWEST = 4
 local function closed_for(key, known, now)
-    local canary = redis.call('GET', key)
-    if is_lost(canary, known) then
+    local front = redis.call('GETRANGE', key, 0, RING + 16 * NEWEST - 2)
+    if not (string.find(front, string.sub(known, 1, 16), RING, true)
+            and redis.call('GETRANGE', key, WHOSE - 1, -1) == string.sub(known, 17))
+        and is_lost(redis.call('GET', key), known) then
         return nil
     end
-    return math.max(0, tonumber(string.sub(canary, 1, 16)) - now)
+    return math.max(0, tonumber(string.sub(front, 1, 16)) - now)
 end

@@ -40,12 +40,13 @@ local function conflict(lock, want, now)
 end
 
 local function save(lock, retention, ends, fields)
-    local z, f = outline(lock)
     if not lock.version then
+        local z, f = outline(lock)
         fields = {'v', '1', 't', decimal(lock.token), 'e', '0', 'i', '', 'k', '', 'm', lock.mode or 'x',
                   'q', lock.queue, 'z', z, 'f', f, 'a', '', 'u', '', unpack(fields)}
         lock.version = '1'
     elseif lock.changed then
+        local z, f = outline(lock)
         fields = {'q', lock.queue, 'z', z, 'f', f, unpack(fields)}
     end
     if #fields > 0 then

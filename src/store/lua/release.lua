@@ -25,8 +25,12 @@ local now = now_us()
 local id, ours, station = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local wait = closed_for(KEYS[2], ARGV[6], now)
 local want = ARGV[7] and now <= tonumber(ARGV[21]) and wanted(7, station)
-local lock, why = open(KEYS[1], 'c' .. id, 'n', 's', 'c' .. (want and want.id or id),
-                       'c' .. (want and want.call or id))
+local lock, why
+if want then
+    lock, why = open(KEYS[1], 'c' .. id, 'n', 's', 'c' .. want.id, 'c' .. want.call)
+else
+    lock, why = open(KEYS[1], 'c' .. id, 'n', 's')  -- a field that is not there costs a search
+end
 if not lock then
     return {4, now, why}
 end

@@ -82,6 +82,32 @@ TEST_F(ScriptRunnerTest, SendsTheSourceOnceIfRedisDoesNotHaveIt) {
     EXPECT_TRUE(client_.sent.empty());
 }
 
+TEST_F(ScriptRunnerTest, SendsTheSourceOnceForAllWhoFindThatRedisDoesNotHaveIt) {
+    const auto sent_last = [this] { return std::string_view{client_.sent.back().wire}; };
+    run();
+    run();
+    client_.answer("-NOSCRIPT No matching script\r\n");
+    EXPECT_NE(sent_last().find("\r\nEVAL\r\n"), std::string_view::npos);
+    client_.answer("-NOSCRIPT No matching script\r\n");
+    EXPECT_NE(sent_last().find("EVALSHA"), std::string_view::npos);
+    client_.answer("+first\r\n");
+    EXPECT_EQ(answer_, "first");
+    client_.answer("+second\r\n");
+    EXPECT_EQ(answer_, "second");
+
+    // If another's source did not help, its own.
+    run();
+    run();
+    client_.answer("-NOSCRIPT No matching script\r\n");
+    client_.answer("-NOSCRIPT No matching script\r\n");
+    client_.fail(redis::Failure::unknown_disconnected);
+    client_.answer("-NOSCRIPT No matching script\r\n");
+    EXPECT_NE(sent_last().find("\r\nEVAL\r\n"), std::string_view::npos);
+    client_.answer("+fine\r\n");
+    EXPECT_EQ(answer_, "fine");
+    EXPECT_TRUE(client_.sent.empty());
+}
+
 TEST_F(ScriptRunnerTest, ARedisBefore7GetsScriptsWithoutFlags) {
     run();
     client_.answer("-NOSCRIPT No matching script\r\n");
