@@ -119,60 +119,6 @@ void Watchdog::detach(const Lease& lease, const LeaseListener* listener, Instant
     }
 }
 
-void Watchdog::converted(const Lease& now, Ttl ttl, Instant sent_at) {
-    HeldLease* held = table_.find(now.holder);
-    if (held == nullptr) {
-        granted(now, {}, ttl, sent_at, {});
-        return;
-    }
-    held->converted_at = clock_.now();
-    extend(*held, ttl, sent_at);
-    convert(*held, {now.token, now.access});
-    arm();
-}
-
-void Watchdog::convert(HeldLease& held, const HeldAs& now) {
-    if (held.lease.token != now.token || held.lease.access != now.access) {
-        held.lease.token = now.token;
-        held.lease.access = now.access;
-        if (held.listener) {
-            held.listener->converted(held.lease, held.deadline);
-        }
-    }
-}
-
-void Watchdog::revoked(HolderId holder,
-                       Revocation how,
-                       Milliseconds closes_in,
-                       std::string_view reason) {
-    HeldLease* held = table_.find(holder);
-    if (held == nullptr) {
-        return;
-    }
-    if (how == Revocation::yield) {
-        ask_to_yield(*held, closes_in, reason);
-    } else {
-        lose(*held, LossCause::revoked, reason);
-    }
-}
-
-// Once: what comes later says the same.
-void Watchdog::ask_to_yield(HeldLease& held, Milliseconds closes_in, std::string_view reason) {
-    if (held.closes_at != kNever) {
-        return;
-    }
-    held.closes_at = clock_.now() + closes_in;
-    if (held.listener) {
-        held.listener->revoke_requested(held.closes_at, reason);
-    }
-}
-
-void Watchdog::stop_renewing(HeldLease& held) {
-    held.revoked = true;
-    held.renew_at = kNever;
-    table_.moved(held);
-}
-
 void Watchdog::stop_renewing(const Lease& lease) {
     if (HeldLease* held = table_.find(lease)) {
         held->renew_at = kNever;

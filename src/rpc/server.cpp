@@ -1,6 +1,7 @@
 #include "rpc/server.hpp"
 
 #include "holdfast/v1/admin_service.grpc.pb.h"
+#include "holdfast/v1/lock_service.grpc.pb.h"
 #include "rpc/admin_handlers.hpp"
 #include "rpc/handlers.hpp"
 #include "rpc/health.hpp"

@@ -164,7 +164,7 @@ TEST_F(AcquireAll, OverlappingSetsMakeProgress) {
                 std::chrono::milliseconds{all.leases(0).elapsed_ms() + all.leases(0).safe_for_ms()};
             const auto ended = std::min(Steady::now(), asked + safe);
             for (const pb::Lease& lease : all.leases()) {
-                history.add({lease.name(), lease.fencing_token(), asked, granted, ended});
+                history.add(e2e::Hold{lease.name(), lease.fencing_token(), asked, granted, ended});
             }
             client.release(all.lease_id());
             ++grants[static_cast<std::size_t>(number)];

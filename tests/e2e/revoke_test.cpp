@@ -4,6 +4,8 @@
 #include "hold_stream.hpp"
 #include "holdfast/v1/admin_service.grpc.pb.h"
 
+#include <grpcpp/channel.h>
+
 #include <future>
 #include <memory>
 
