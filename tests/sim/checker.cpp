@@ -34,7 +34,7 @@ void Checker::waits_no_more(int client) {
 
 void Checker::granted(int client, const core::Lease& lease, Instant now, Instant until) {
     ++grants_;
-    told_.insert({lease.name.text(), lease.token.value});
+    check_token(client, lease);
     if (until <= now) {
         fail("P2: client " + std::to_string(client) + " is told of " + token_text(lease) +
              " after its deadline");
@@ -58,16 +58,24 @@ void Checker::converted(int client, const core::Lease& lease, Instant now, Insta
     }
     check_exclusion(client, lease, now);
     std::uint64_t& newest = exclusive_[lease.name.text()];
-    const bool repeated = found->second.lease.token == lease.token;
+    check_token(client, lease);
     if (lease.access.mode == Mode::exclusive) {
-        if (!repeated && lease.token.value <= newest) {
+        if (lease.token.value < newest) {
             fail("P1: converted " + token_text(lease) + " comes after exclusive token " +
                  std::to_string(newest));
         }
         newest = std::max(newest, lease.token.value);
     }
-    told_.insert({lease.name.text(), lease.token.value});
     found->second = Belief{lease, std::max(found->second.until, until)};
+}
+
+// A token is one lease's.
+void Checker::check_token(int client, const core::Lease& lease) {
+    const auto [known, fresh] = told_.insert({{lease.name.text(), lease.token.value}, client});
+    if (!fresh && known->second != client) {
+        fail("P1: " + token_text(lease) + " is told to client " + std::to_string(client) +
+             " and was to client " + std::to_string(known->second));
+    }
 }
 
 void Checker::shares(int client) {

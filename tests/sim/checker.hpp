@@ -6,7 +6,6 @@
 #include "core/lock_manager.hpp"
 
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -53,13 +52,14 @@ private:
         Instant arrived;
     };
 
+    void check_token(int client, const core::Lease& lease);
     void check_exclusion(int client, const core::Lease& lease, Instant now);
     void check_order(int client, const core::Lease& lease, Instant now);
 
     std::map<int, Belief> beliefs_;                   // by client
     std::map<int, Waiter> waiters_;                   // by client
     std::map<std::string, std::uint64_t> exclusive_;  // newest exclusive token told, by lock
-    std::set<std::pair<std::string, std::uint64_t>> told_;
+    std::map<std::pair<std::string, std::uint64_t>, int> told_;  // to which client
     Instant troubled_until_{};
     std::uint64_t grants_ = 0;
     std::string failure_;

@@ -85,7 +85,8 @@ public:
         std::size_t locks = 2;
         Duration busy = std::chrono::seconds{60};  // then everything calms down
         bool faults = true;
-        double drift = 0.0002;  // rates of clocks differ from each other by up to twice this
+        double long_holds = 0.2;  // so many hold for longer than a ttl
+        double drift = 0.0002;    // rates of clocks differ from each other by up to twice this
         std::vector<Plant> plants;
         bool trace = false;  // every step to stderr
     };

@@ -166,7 +166,7 @@ void World::on_answer(Client& client, core::Result<core::Grant> answer) {
         });
         return;
     }
-    hold(client, random(1ms, chance(0.2) ? 5s : 100ms));
+    hold(client, random(1ms, chance(options_.long_holds) ? 5s : 100ms));
 }
 
 // Works for so long, and renews meanwhile as a careful client does.
