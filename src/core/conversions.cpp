@@ -14,6 +14,11 @@ LockManager::Ticket LockManager::convert(ConvertRequest request, Done<Grant> don
         done(invalid("lease_id", "it is a lease of permits, which has no other mode"));
         return 0;
     }
+    if (request.mode == Mode::shared && request.lease.access.mode == Mode::shared) {
+        // As it is, unless an answer was lost: the renewal says how it is held.
+        renew(std::move(request.lease), ttl, request.times, std::move(done));
+        return 0;
+    }
     if (request.mode == Mode::shared) {
         downgrade(std::move(request), ttl, std::move(done));
         return 0;

@@ -258,8 +258,7 @@ Result<Grant> LockManager::confirmed(const RenewCommand& command,
                     "stop using what it protects by the deadline that you were told");
     }
     if (!answer.renewed) {
-        watchdog_.lost(
-            command.lease.holder, LossCause::taken, "the store says that the lease is gone");
+        watchdog_.gone(command.lease);
         return lease_lost(answer, command.lease.token);
     }
     Grant grant{command.lease, HolderId{}, command.ttl, sent_at};

@@ -94,6 +94,8 @@ public:
     void forget(const Lease& lease, HolderId call);
     // Every listener hears that its lease has to move; nothing is renewed for them any more.
     void drain();
+    // The store says that this very lease, as it was told, is gone.
+    void gone(const Lease& lease);
     // It is lost, for a reason that the store knows.
     void lost(HolderId holder, LossCause cause, std::string_view why);
 

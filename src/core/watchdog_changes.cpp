@@ -58,4 +58,11 @@ void Watchdog::stop_renewing(HeldLease& held) {
     table_.moved(held);
 }
 
+// If it has been converted meanwhile, the word is about what it was before.
+void Watchdog::gone(const Lease& lease) {
+    if (HeldLease* held = table_.find(lease)) {
+        lose(*held, LossCause::taken, "the store says that the lease is gone");
+    }
+}
+
 }  // namespace holdfast::core

@@ -20,10 +20,10 @@ public:
         reader_ = client.stub().Watch(&context_, request);
     }
     ~WatchStream() {
-        context_.TryCancel();
-        while (reader_->Read(&event)) {
+        if (!over_) {
+            context_.TryCancel();
+            finish();
         }
-        reader_->Finish();
     }
 
     Kind next() { return reader_->Read(&event) ? event.event_case() : Kind::EVENT_NOT_SET; }
@@ -42,6 +42,7 @@ public:
         return false;
     }
     Answer finish() {
+        over_ = true;
         while (reader_->Read(&event)) {
         }
         return answer_of(reader_->Finish());
@@ -52,6 +53,7 @@ public:
 private:
     grpc::ClientContext context_;
     std::unique_ptr<grpc::ClientReader<pb::WatchEvent>> reader_;
+    bool over_ = false;
 };
 
 pb::WatchRequest of_name(const std::string& name) {

@@ -229,11 +229,11 @@ Instant World::told_until(const Client& client,
 // Asks for the other mode, at any daemon; goes on whatever comes of it.
 void World::convert(Client& client) {
     const bool to_shared = client.grant->lease.access.mode == Mode::exclusive;
+    const core::Lease lease = client.grant->lease;
     if (to_shared) {
         checker_.shares(client.id);
         client.grant->lease.access = core::Access{Mode::shared};
     }
-    const core::Lease lease = client.grant->lease;
     const std::uint64_t turn = client.turn;
     const auto on_index = random_() % daemons_.size();
     const Instant sent_at = now_;

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Makes an exclusive lease a shared one, at once, with the same holder id and token; others who want to
--- share are told. Safe to repeat.
+-- share are told. Safe to repeat, also late: once the lease has been made exclusive again it has another
+-- token, and is left alone.
 --
 -- KEYS 1 the lock's record      2 the canary
 -- ARGV 1 holder id, 16 bytes      2 the lease's token      3 how long to keep it, us
@@ -32,7 +33,7 @@ end
 local one = find(lock, id)
 if one and one.token == ours and now < one.expiry then
     one.expiry = math.max(one.expiry, now + keep)
-elseif owns(lock, id, ours) and now < lock.expiry then
+elseif lock.holder == id and lock.token == ours and now < lock.expiry then
     one = {expiry = math.max(lock.expiry, now + keep), token = lock.token, since = tonumber(lock.more[1]),
            units = 1, delay = lock.delay, closes = lock.closes, calls = lock.calls, host = lock.host or '',
            owner = lock.more[2] or '', data = lock.more[3] or ''}
