@@ -108,8 +108,12 @@ void Checker::check_order(int client, const core::Lease& lease, Instant now) {
         return;
     }
     for (const auto& [other, waiter] : waiters_) {
+        // Of two who may have it at the same time, the first one's answer may come later.
         const bool together =
-            waiter.access.mode == Mode::shared && lease.access.mode == Mode::shared;
+            waiter.access.mode == lease.access.mode &&
+            (lease.access.mode == Mode::shared ||
+             (lease.access.mode == Mode::permit &&
+              waiter.access.permits + lease.access.permits <= lease.access.limit));
         if (other != client && waiter.name == lease.name.text() && !together &&
             waiter.arrived + kOrderSlack < own->second.arrived) {
             fail("P7: client " + std::to_string(client) + " gets " + token_text(lease) +

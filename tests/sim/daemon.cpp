@@ -28,6 +28,18 @@ redis::Reply reply_of(const std::string& resp) {
     return std::move(*reader.next(broken));
 }
 
+// A command and its reply on one line.
+std::string shown(const std::vector<std::string>& arguments, const std::string& resp) {
+    std::string line = "Redis:";
+    for (const std::string& argument : arguments) {
+        line += " " + argument;
+    }
+    line += " -> " + resp;
+    std::replace_if(
+        line.begin(), line.end(), [](unsigned char c) { return c < ' ' || c > '~'; }, '.');
+    return line;
+}
+
 }  // namespace
 
 core::HolderId SeededIds::next() {
@@ -90,6 +102,9 @@ struct Daemon::Link final : redis::Client {
             return;  // the bytes never got there
         }
         const std::string resp = world.redis_.execute(arguments);
+        if (world.options_.trace) {
+            world.note(shown(arguments, resp));
+        }
         if (connection != connection_) {
             return;
         }
