@@ -185,7 +185,9 @@ Error Acquirer::deadlock() {
 // The lease of a retry does not stand (any more): it waits like everybody else.
 void Acquirer::on_not_held(Attempt& attempt) {
     attempt.asks_again = false;
-    if (!attempt.done || attempt.end_at <= clock_.now()) {
+    const bool too_late = attempt.tries_once() ? !attempt.contest->waiters.empty()  // no barging
+                                               : attempt.end_at <= clock_.now();
+    if (!attempt.done || too_late) {
         end(attempt, tl::unexpected(refusal(attempt)));
     }
 }

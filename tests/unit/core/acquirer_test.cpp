@@ -261,6 +261,21 @@ TEST_F(AcquirerTest, ARetryIsNotQueuedBehindThoseWhoWaitForItsOwnLease) {
     EXPECT_FALSE(*other);
 }
 
+// Each has a request_id, as careful clients do, and so might be a retry.
+TEST_F(AcquirerTest, SeveralWhoTryAtOnceAndShareAreAllGranted) {
+    std::vector<std::shared_ptr<Answer>> answers;
+    for (int i = 0; i < 3; ++i) {
+        AcquireRequest asked = request("a");
+        asked.holder = ids_.next();
+        asked.access = Access{Mode::shared};
+        answers.push_back(acquire(asked));
+    }
+    store_.deliver();
+    for (const auto& answer : answers) {
+        EXPECT_TRUE(*answer && **answer);
+    }
+}
+
 TEST_F(AcquirerTest, ARetryThatHasToWaitAfterAllCanBeCancelled) {
     AcquireRequest asked = waiting("a", "me");
     asked.holder = RequestId::parse(std::string(32, 'r'))->holder_for(asked.name);
