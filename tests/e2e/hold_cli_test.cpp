@@ -212,6 +212,32 @@ TEST_F(HoldCli, SharedHoldersAreTogetherAndPermitsAreCounted) {
     EXPECT_THAT(wrong.output, HasSubstr("is not K/N"));
 }
 
+TEST_F(HoldCli, IsToldWhenSomebodyWantsTheLock) {
+    Holder watch{daemon_->address(), {"watch", "job"}};
+    ASSERT_TRUE(watch.says("watching\n")) << watch.log();
+    Holder hold{daemon_->address(), {"hold", "job", "--ttl", "1s", "--owner", "me"}};
+    ASSERT_TRUE(hold.says("lease id "));
+    ASSERT_TRUE(watch.says("changed  job: exclusive, held by me (token ")) << watch.log();
+    const Outcome asked =
+        holdfast({"revoke", "job", "--deadline", "500ms", "--reason", "maintenance"});
+    EXPECT_EQ(asked.code, 0) << asked.output;
+    EXPECT_THAT(asked.output, HasSubstr("asked: me (token "));
+    EXPECT_EQ(hold.process().wait(10s), 76) << hold.log();
+    EXPECT_THAT(hold.log(), HasSubstr("revoke requested: give it up within "));
+    EXPECT_THAT(hold.log(), HasSubstr("lost: it was revoked"));
+    EXPECT_TRUE(other_.acquire("job", 1s, 10s).ok());
+}
+
+TEST_F(HoldCli, IsToldWhenTheLockIsTakenAway) {
+    Holder hold{daemon_->address(), {"hold", "job", "--ttl", "5s", "--owner", "me"}};
+    ASSERT_TRUE(hold.says("lease id "));
+    const Outcome taken = holdfast({"force-release", "job"});
+    EXPECT_EQ(taken.code, 0) << taken.output;
+    EXPECT_THAT(taken.output, HasSubstr("taken from: me (token "));
+    EXPECT_EQ(hold.process().wait(10s), 76) << hold.log();
+    EXPECT_THAT(hold.log(), HasSubstr("lost: it was revoked"));
+}
+
 TEST(Completion, BashCompletesVerbsOptionsAndValues) {
     const auto completed = [](const std::string& words, int at) {
         return run_program({"bash",
