@@ -42,6 +42,11 @@ class LeaseListener {
 public:
     virtual ~LeaseListener() = default;
 
+    // False once its stream has gone: what it waits for is given up.
+    virtual bool listens() const { return true; }
+    // False if it watches for the daemon itself: its lease goes on when the daemon drains.
+    virtual bool hangs_on_stream() const { return true; }
+
     // `deadline`: until when the lease may be believed.
     virtual void renewed(Instant deadline) = 0;
     // The holder has renewed by a call of its own, which was received at `anchor`.

@@ -181,9 +181,9 @@ void LockManager::release(Lease lease, Instant call_deadline, Done<Released> don
                 if (verdict->verdict == Verdict::held_throughout) {
                     recorder_.record(clock_.now(), Happening::released, lease.name, lease.token);
                 }
-                watchdog_.ended(lease.holder, *verdict);
+                watchdog_.ended(lease, *verdict);
             } else if (verdict.error().reason == Reason::not_found) {
-                watchdog_.lost(lease.holder, LossCause::taken, verdict.error().message);
+                watchdog_.gone(lease);
             }
             done(std::move(verdict));
             if (offer) {
@@ -289,40 +289,38 @@ void LockManager::drain() {
     watchdog_.drain();
 }
 
-void LockManager::resume(Lease lease,
-                         Ttl ttl,
-                         Milliseconds max_hold,
-                         Listener listener,
-                         Instant call_deadline,
-                         Done<Grant> done) {
+void LockManager::resume(ResumeRequest request, Done<Grant> done) {
     if (draining_) {
         done(fail(Reason::draining, "this daemon is shutting down; try another"));
         return;
     }
+    const auto what = std::make_shared<ResumeRequest>(std::move(request));
     StoreRetry<RenewAnswer>::run(
         clock_,
         timers_,
         random_,
-        give_up_at(call_deadline),
-        [this, lease, ttl](StoreDone<RenewAnswer> answered) {
-            store_.adopt(lease, ttl, options_.command_timeout, std::move(answered));
+        give_up_at(what->call_deadline),
+        [this, what](StoreDone<RenewAnswer> answered) {
+            store_.adopt(
+                what->lease, what->ttl, what->from, options_.command_timeout, std::move(answered));
         },
-        [this, lease, ttl, max_hold, listener = std::move(listener), done = std::move(done)](
-            Result<RenewAnswer> answer, Instant sent_at) mutable {
+        [this, what, done = std::move(done)](Result<RenewAnswer> answer, Instant sent_at) mutable {
             Result<Grant> grant = answer.and_then([&](const RenewAnswer& known) {
-                return confirmed({lease, ttl}, known, sent_at);
+                return confirmed({what->lease, what->ttl}, known, sent_at);
             });
             if (grant) {
                 watchdog_.resume(grant->lease,
-                                 ttl,
+                                 what->ttl,
                                  sent_at,
-                                 {watch_until(sent_at, max_hold), std::move(listener)});
+                                 {watch_until(sent_at, what->max_hold), what->listener});
             }
             done(std::move(grant));
             if (draining_) {
                 watchdog_.drain();
             }
-        });
+        },
+        // Not once more for a stream that has gone: its client may have resumed elsewhere by then.
+        [what] { return !what->listener || what->listener->listens(); });
 }
 
 void LockManager::cap(const Lease& lease, const LeaseListener* listener, Milliseconds max_hold) {

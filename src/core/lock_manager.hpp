@@ -70,14 +70,17 @@ public:
     void ended(HolderId holder) { watchdog_.ended(holder, {Verdict::held_throughout, {}}); }
 
     using Listener = std::shared_ptr<LeaseListener>;
-    // Renews a lease and watches it for this listener from now on, wherever it was watched before.
-    // Without a listener: for nobody, and for `max_hold` at most.
-    void resume(Lease lease,
-                Ttl ttl,
-                Milliseconds max_hold,
-                Listener listener,
-                Instant call_deadline,
-                Done<Grant> done);
+    // Renews a lease and watches it for this listener from now on, wherever it was watched before; or, with
+    // `from`, only if that station has watched it so far.
+    struct ResumeRequest {
+        Lease lease;
+        Ttl ttl;
+        Milliseconds max_hold{0};
+        Listener listener = nullptr;
+        std::string from = {};
+        Instant call_deadline = kNever;
+    };
+    void resume(ResumeRequest request, Done<Grant> done);
     // What this listener watches is renewed for `max_hold` more at most.
     void cap(const Lease& lease, const LeaseListener* listener, Milliseconds max_hold);
     // The stream of this listener has broken: renewals go on for `grace` at most.

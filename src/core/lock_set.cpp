@@ -28,6 +28,7 @@ public:
     void at_risk(Instant, std::string_view) override {}
     void recovered(Instant) override {}
     void revoke_requested(Instant, std::string_view) override {}
+    bool hangs_on_stream() const override { return false; }
     void moving(Instant) override {}  // the set hears of the draining by its acquire, if it has one
     void lost(LossCause cause, std::string_view why) override {
         const bool store_away = cause == LossCause::deadline;

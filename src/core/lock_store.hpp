@@ -195,9 +195,12 @@ public:
                            Milliseconds timeout,
                            StoreDone<RenewAnswer> done) = 0;
 
-    // Renews one lease and has this daemon told from now on if another ends it. Safe to repeat.
+    // Renews one lease and has this daemon told from now on if another ends it. With `from`, a station,
+    // only if that one has been told so far; else the answer is as of one that is `revoked`. Safe to
+    // repeat.
     virtual void adopt(const Lease& lease,
                        Ttl ttl,
+                       std::string_view from,
                        Milliseconds timeout,
                        StoreDone<RenewAnswer> done) = 0;
 

@@ -20,16 +20,20 @@ public:
     // `sent_at` is when the sending left that was answered.
     using Done = absl::AnyInvocable<void(Result<Answer>, Instant sent_at)>;
     using Send = absl::AnyInvocable<void(StoreDone<Answer>)>;
+    // False when nobody wants it any more: then it is not sent again.
+    using Wanted = absl::AnyInvocable<bool()>;
 
     static void run(const Clock& clock,
                     TimerQueue& timers,
                     Random& random,
                     Instant until,
                     Send send,
-                    Done done) {
+                    Done done,
+                    Wanted wanted = nullptr) {
         auto retry = std::make_shared<StoreRetry>(clock, timers, random, until);
         retry->send_ = std::move(send);
         retry->done_ = std::move(done);
+        retry->wanted_ = std::move(wanted);
         retry->send();
     }
 
@@ -57,13 +61,19 @@ private:
         }
         unknown_ = unknown_ || error.failure == StoreFailure::unknown;
         const Instant again = clock_.now() + kBackoff.after(++failures_, random_);
-        if (again >= until_) {
+        if (again >= until_ || (wanted_ && !wanted_())) {
             done_(unknown_ ? fail(Reason::outcome_unknown, "no answer in time: " + error.message)
                            : fail(Reason::store_unavailable, "nothing was done: " + error.message),
                   sent_at_);
             return;
         }
-        timer_.set(again, [self = this->shared_from_this()] { self->send(); });
+        timer_.set(again, [self = this->shared_from_this(), last = error] {
+            if (self->wanted_ && !self->wanted_()) {
+                self->on_answer(tl::unexpected(last));  // ends it
+            } else {
+                self->send();
+            }
+        });
     }
 
     const Clock& clock_;
@@ -74,6 +84,7 @@ private:
     unsigned failures_ = 0;
     Send send_;
     Done done_;
+    Wanted wanted_;
     Timer timer_;
 };
 

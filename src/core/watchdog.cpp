@@ -34,6 +34,14 @@ Watchdog::Watchdog(const Clock& clock,
       timer_(timers) {}
 
 void Watchdog::granted(const Lease& lease, HolderId call, Ttl ttl, Instant sent_at, Watch watch) {
+    HeldLease* before = table_.find(lease.holder);
+    if (before != nullptr && before->lease.token != lease.token) {
+        if (before->lease.access.mode != lease.access.mode) {
+            convert(*before, {lease.token, lease.access});  // elsewhere
+        } else if (before->listener || before->watched()) {
+            lose(*before, LossCause::taken, "its request_id was granted anew");
+        }
+    }
     HeldLease& held = table_.put(lease);
     if (std::find(held.calls.begin(), held.calls.end(), call) == held.calls.end()) {
         held.calls.push_back(call);
@@ -50,6 +58,7 @@ void Watchdog::granted(const Lease& lease, HolderId call, Ttl ttl, Instant sent_
 
 void Watchdog::set_listener(HeldLease& held, std::shared_ptr<LeaseListener> listener) {
     const auto before = std::exchange(held.listener, std::move(listener));
+    held.closes_at = kNever;  // the new one is told of a revocation, too
     if (before && before != held.listener) {
         before->lost(LossCause::moved, "the lease was resumed on another stream");
     }
@@ -140,6 +149,12 @@ void Watchdog::ended(HolderId holder, const Released& released) {
     }
 }
 
+void Watchdog::ended(const Lease& lease, const Released& released) {
+    if (released.verdict != Verdict::superseded || table_.find(lease) != nullptr) {
+        ended(lease.holder, released);
+    }
+}
+
 void Watchdog::forget(const Lease& lease, HolderId call) {
     HeldLease* held = table_.find(lease);
     if (held != nullptr && std::erase(held->calls, call) > 0 && held->calls.empty()) {
@@ -149,7 +164,9 @@ void Watchdog::forget(const Lease& lease, HolderId call) {
 
 void Watchdog::drain() {
     for (HeldLease* held : table_.all()) {
-        if (const auto listener = std::move(held->listener)) {
+        if (held->listener && !held->listener->hangs_on_stream()) {
+            held->listener.reset();  // to be handed on
+        } else if (const auto listener = std::move(held->listener)) {
             held->renew_at = kNever;
             table_.moved(*held);
             listener->moving(held->deadline);

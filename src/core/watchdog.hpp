@@ -90,6 +90,8 @@ public:
     void stop_renewing(const Lease& lease);
     // It is over: it was released, here or elsewhere.
     void ended(HolderId holder, const Released& released);
+    // The same, unless a later grant than this was meant by it: then that may be its own conversion.
+    void ended(const Lease& lease, const Released& released);
     // It was never told to anybody, unless another call has been granted the same lease.
     void forget(const Lease& lease, HolderId call);
     // Every listener hears that its lease has to move; nothing is renewed for them any more.

@@ -3,6 +3,12 @@
 #include "core/watchdog.hpp"
 
 namespace holdfast::core {
+namespace {
+
+// Two words about the same deadline differ by the way of a message.
+constexpr Duration kSameTime = std::chrono::seconds{1};
+
+}  // namespace
 
 void Watchdog::converted(const Lease& now, Ttl ttl, Instant sent_at) {
     HeldLease* held = table_.find(now.holder);
@@ -41,12 +47,13 @@ void Watchdog::revoked(HolderId holder,
     }
 }
 
-// Once: what comes later says the same.
+// Once: what comes later says the same, unless it is earlier.
 void Watchdog::ask_to_yield(HeldLease& held, Milliseconds closes_in, std::string_view reason) {
-    if (held.closes_at != kNever) {
+    const Instant closes_at = clock_.now() + closes_in;
+    if (held.closes_at != kNever && closes_at + kSameTime > held.closes_at) {
         return;
     }
-    held.closes_at = clock_.now() + closes_in;
+    held.closes_at = closes_at;
     if (held.listener) {
         held.listener->revoke_requested(held.closes_at, reason);
     }

@@ -237,8 +237,11 @@ void Daemon::adopt(Parts& parts, store::Offers::Offer offer) {
     const core::Milliseconds max_hold = std::min(left, settings_.limits.max_hold);
     const core::LockName name = offer.lease.name;
     shards_->post(name, [offer = std::move(offer), max_hold](core::LockManager& manager) mutable {
-        manager.resume(
-            std::move(offer.lease), offer.ttl, max_hold, nullptr, core::kNever, [](const auto&) {});
+        manager.resume({.lease = std::move(offer.lease),
+                        .ttl = offer.ttl,
+                        .max_hold = max_hold,
+                        .from = std::move(offer.from)},
+                       [](const auto&) {});
     });
 }
 

@@ -97,9 +97,17 @@ int run(const daemon::Settings& settings) {
     greet(holdfastd,
           embedded ? "embedded, gone when this daemon ends; not for production" : store.address());
 
-    logger->info("{}: draining; SIGTERM ends at once from here on", name_of(wait_for(signals)));
+    const int first = wait_for(signals);
+    logger->info("{}: draining; SIGTERM {}ends at once from here on",
+                 name_of(first),
+                 first == kDrainAsked ? "twice " : "");
     sigdelset(&signals, kDrainAsked);
-    std::thread{[signals] { _exit(128 + wait_for(signals)); }}.detach();
+    std::thread{[signals, first] {
+        if (first == kDrainAsked) {
+            wait_for(signals);  // of the supervisor, who did not ask for the drain
+        }
+        _exit(128 + wait_for(signals));
+    }}.detach();
     holdfastd.stop();
     logger->info("drained");
     logger->flush();

@@ -229,7 +229,9 @@ std::vector<Setting> process_settings() {
         text(
             "server.name",
             [](S & s) -> auto& { return s.server.name; },
-            "how operators see this daemon, at most 64 bytes; empty: its host and process id"),
+            "how operators see this daemon, at most 64 bytes; another for each, as leases are not "
+            "handed on "
+            "to one of the same name; empty: its host and process id"),
         duration(
             "drain.timeout",
             [](S & s) -> auto& { return s.drain.timeout; },

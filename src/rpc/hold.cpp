@@ -47,8 +47,12 @@ void Hold::begin(core::LockManager& manager) {
     };
     core::AcquireRequest& acquire = request_.acquire;
     if (request_.resume) {
-        manager.resume(
-            *request_.resume, acquire.ttl, acquire.max_hold, self, call_deadline_, std::move(done));
+        manager.resume({.lease = *request_.resume,
+                        .ttl = acquire.ttl,
+                        .max_hold = acquire.max_hold,
+                        .listener = self,
+                        .call_deadline = call_deadline_},
+                       std::move(done));
         return;
     }
     acquire.received_at = call_->received_at();

@@ -34,6 +34,8 @@ public:
 
     void start();
 
+    bool listens() const override { return !gone_after_; }
+
 private:
     std::size_t emit(v1::LeaseEvent event, End end) override;
     void begin(core::LockManager& manager);

@@ -26,6 +26,25 @@ const core::LockName& home_of(const core::Lease& lease) {
     return lease.name;
 }
 
+// A session of many leases has them in several messages.
+void send_pong(SessionLink& link, v1::Pong pong) {
+    const auto begun = [&pong] {
+        v1::SessionEvent event;
+        event.mutable_pong()->set_id(pong.id());
+        event.mutable_pong()->set_anchor(pong.anchor());
+        return event;
+    };
+    v1::SessionEvent event = begun();
+    for (v1::Lease& lease : *pong.mutable_leases()) {
+        if (event.pong().leases_size() == kMaxMerged) {
+            event.mutable_pong()->set_more(true);
+            link.send(std::exchange(event, begun()));
+        }
+        *event.mutable_pong()->add_leases() = std::move(lease);
+    }
+    link.send(std::move(event));
+}
+
 }  // namespace
 
 Session::Session(std::shared_ptr<SessionCall> call,
@@ -220,7 +239,7 @@ void Session::ping(std::uint64_t id, Jobs& jobs) {
                 *gathered->event.mutable_pong()->add_leases() = std::move(lease);
             }
             if (--gathered->missing == 0) {
-                link->send(std::move(gathered->event));
+                send_pong(*link, std::move(*gathered->event.mutable_pong()));
             }
         });
     }

@@ -38,6 +38,11 @@ public:
         }
     }
 
+    bool listens() const override {
+        const auto part = part_.lock();
+        return part && !part->broke_after_;
+    }
+
 private:
     core::Instant anchor() const override {
         const auto part = part_.lock();
@@ -73,44 +78,55 @@ private:
     const std::uint64_t operation_;
 };
 
-std::shared_ptr<SessionPart::Held> SessionPart::held_by(const core::LockName& name,
-                                                        const std::string& owner) const {
-    const auto known = reentrant_.find(name.text());
+std::shared_ptr<SessionPart::Held> SessionPart::held_by(const core::AcquireRequest& request) const {
+    const auto known = reentrant_.find(request.name.text());
     const auto found = known == reentrant_.end() ? held_.end() : held_.find(known->second);
-    return found != held_.end() && found->second->owner == owner ? found->second : nullptr;
+    if (found == held_.end()) {
+        return nullptr;
+    }
+    const Held& held = *found->second;
+    const bool fits = held.grant()->lease.access == request.access && held.owner == request.owner;
+    return fits && !held.releasing ? found->second : nullptr;
 }
 
-// Renewed, if that makes it last longer, which also finds out whether it stands.
+// Counted at once, for a release that comes right behind. Renewed, if that makes it last longer, which
+// also finds out whether it stands.
 void SessionPart::enter_again(core::LockManager& manager,
                               std::uint64_t id,
                               const std::shared_ptr<Held>& held,
                               core::Ttl ttl) {
     const core::Grant& grant = *held->grant();
+    ++held->entered;
     manager.renew(
         grant.lease,
         std::max(ttl, grant.ttl),
         {anchor_, core::kNever},
-        [self = shared_from_this(), id, held](core::Result<core::Grant> renewed) {
+        [self = shared_from_this(), &manager, id, held](core::Result<core::Grant> renewed) {
             v1::OperationResult result;
             result.set_id(id);
-            if (!renewed) {
-                self->finish(id, renewed.error());
-            } else if (held->over || !fill(*result.mutable_acquire()->mutable_lease(),
-                                           *renewed,
-                                           self->anchor_,
-                                           self->clock_.now())) {
-                self->finish(
-                    id, {core::Reason::lease_lost, "the lease of this session ended meanwhile"});
-            } else {
-                ++held->entered;
+            if (renewed && !held->over && renewed->lease.access.mode == core::Mode::exclusive &&
+                fill(*result.mutable_acquire()->mutable_lease(),
+                     *renewed,
+                     self->anchor_,
+                     self->clock_.now())) {
                 self->finish(std::move(result));
+                return;
+            }
+            self->finish(id,
+                         renewed ? core::Error{core::Reason::lease_lost,
+                                               "the lease of this session ended meanwhile, or is "
+                                               "shared now"}
+                                 : renewed.error());
+            if (--held->entered == 0 && !held->over) {  // its releases have come already
+                held->releasing = true;
+                manager.release(held->grant()->lease, core::kNever, [](const auto&) {});
             }
         });
 }
 
 void SessionPart::acquire(core::LockManager& manager, std::uint64_t id, HoldRequest request) {
     if (request.reentrant) {
-        if (const auto held = held_by(request.acquire.name, request.acquire.owner)) {
+        if (const auto held = held_by(request.acquire)) {
             enter_again(manager, id, held, request.acquire.ttl);
             return;
         }
@@ -128,11 +144,10 @@ void SessionPart::acquire(core::LockManager& manager, std::uint64_t id, HoldRequ
             self->decided(manager, id, held, resumed, std::move(grant));
         };
     if (request.resume) {
-        manager.resume(*std::move(request.resume),
-                       acquire.ttl,
-                       acquire.max_hold,
-                       held,
-                       core::kNever,
+        manager.resume({.lease = *std::move(request.resume),
+                        .ttl = acquire.ttl,
+                        .max_hold = acquire.max_hold,
+                        .listener = held},
                        std::move(done));
         return;
     }
@@ -161,7 +176,7 @@ void SessionPart::decided(core::LockManager& manager,
         return;
     }
     held_[grant->lease.holder] = held;
-    if (grant->lease.access.mode == core::Mode::exclusive) {
+    if (grant->lease.access.mode == core::Mode::exclusive && !resumed) {
         reentrant_[grant->lease.name.text()] = grant->lease.holder;
     }
     granted_in_out_.push_back(held);
@@ -277,6 +292,9 @@ void SessionPart::convert(core::LockManager& manager,
         });
     if (const auto found = converting_.find(id); found != converting_.end()) {
         found->second = ticket;
+        if (ticket == 0) {  // under way, and not to be cancelled
+            converting_.erase(found);
+        }
     }
 }
 

@@ -59,7 +59,7 @@ private:
                  bool resumed,
                  core::Result<core::Grant> grant);
     void forget(const Held& held);
-    std::shared_ptr<Held> held_by(const core::LockName& name, const std::string& owner) const;
+    std::shared_ptr<Held> held_by(const core::AcquireRequest& request) const;
     void enter_again(core::LockManager& manager,
                      std::uint64_t id,
                      const std::shared_ptr<Held>& held,

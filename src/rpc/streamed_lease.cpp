@@ -65,7 +65,8 @@ void StreamedLease::stream_broke(core::LockManager& manager, std::size_t begun) 
 
 void StreamedLease::give_up(core::LockManager& manager) {
     if (known_before_) {
-        disconnect(manager);
+        // It was never told here: its client may have resumed it elsewhere by now.
+        manager.detach(grant_->lease, this, core::Milliseconds{0});
         return;
     }
     manager.detach(grant_->lease, this, core::Milliseconds{0});

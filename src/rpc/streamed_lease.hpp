@@ -3,7 +3,8 @@
 // One lease that is held over a stream: what happens to it, as the events that its client gets, and
 // what becomes of it when the stream breaks. On the thread of the lease's shard.
 //
-//   stream breaks   -> if `granted` was never given to gRPC, the lease is given up: nobody knows of it
+//   stream breaks   -> if `granted` was never given to gRPC, the lease is given up: nobody knows of it. One
+//                      that was resumed is only renewed no more, whatever on_disconnect says
 //                   -> else on_disconnect: renewed no more, or for grace_ms more, or released
 //
 // elapsed_ms counts from an anchor: the receipt of the request that opened the stream, or of the

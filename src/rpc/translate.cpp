@@ -191,7 +191,10 @@ Result<HoldRequest> parse_resume(const pb::Resume& request, const core::Limits& 
     if (request.lease_id().empty()) {
         return core::invalid("lease_id", "lease_id is empty; give the one of the lease to resume");
     }
-    return parse_hold(hold, limits);
+    return parse_hold(hold, limits).map_error([](core::Error error) {
+        error.field = error.field == "resume_lease_id" ? "lease_id" : error.field;
+        return error;
+    });
 }
 
 Result<HoldRequest> parse_hold(pb::AcquireRequest& request, const core::Limits& limits) {

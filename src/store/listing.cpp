@@ -30,8 +30,12 @@ struct Scan : std::enable_shared_from_this<Scan> {
     using Keys = std::vector<std::string>;
     using Done = core::StoreDone<std::pair<Keys, std::string>>;  // keys, and where to go on
 
-    Scan(ScriptRunner& through, std::string matching, std::size_t wanted, core::Milliseconds each)
-        : runner(through), pattern(std::move(matching)), limit(wanted), timeout(each) {}
+    Scan(ScriptRunner& through, std::string begins, std::size_t wanted, core::Milliseconds each)
+        : runner(through),
+          prefix(std::move(begins)),
+          pattern(pattern_of(prefix)),
+          limit(wanted),
+          timeout(each) {}
 
     void step(std::string cursor) {
         const std::string count = std::to_string(limit);
@@ -49,7 +53,9 @@ struct Scan : std::enable_shared_from_this<Scan> {
         }
         const redis::Value found = reply->value()[1];
         for (std::size_t i = 0; i < found.size(); ++i) {
-            keys.emplace_back(found[i].text());
+            if (found[i].text().starts_with(prefix)) {  // whatever a broken server says
+                keys.emplace_back(found[i].text());
+            }
         }
         std::string next{reply->value()[0].text()};
         if (next.empty()) {
@@ -64,6 +70,7 @@ struct Scan : std::enable_shared_from_this<Scan> {
     }
 
     ScriptRunner& runner;
+    std::string prefix;
     std::string pattern;
     std::size_t limit;
     core::Milliseconds timeout;
@@ -79,8 +86,8 @@ void RedisLockStore::list(std::string_view prefix,
                           std::size_t limit,
                           core::Milliseconds timeout,
                           core::StoreDone<core::LockPage> done) {
-    auto scan = std::make_shared<Scan>(
-        runner_, pattern_of(options_.prefix + std::string{prefix}), limit, timeout);
+    auto scan =
+        std::make_shared<Scan>(runner_, options_.prefix + std::string{prefix}, limit, timeout);
     scan->done = [this, timeout, done = std::move(done)](auto found) mutable {
         if (!found) {
             done(tl::unexpected(found.error()));

@@ -192,10 +192,11 @@ std::optional<PeerMessage> read_offers(Reader fields) {
         const auto lease = core::decode_lease_id(row.bytes(kMaxLeaseId));
         const core::Ttl ttl{row.time()};
         const std::int64_t until = row.number();
+        const std::string from = row.station();
         if (!lease || !row.ok() || offers.offers.size() == kMaxOffers) {
             return std::nullopt;
         }
-        offers.offers.push_back({*lease, ttl, until});
+        offers.offers.push_back({*lease, ttl, until, from});
     }
     return fields.ok() ? std::optional<PeerMessage>{std::move(offers)} : std::nullopt;
 }
@@ -248,7 +249,8 @@ std::string encode(const Offers& offers) {
                 "o",
                 {core::encode_lease_id(one.lease),
                  text_of(one.ttl.value),
-                 std::to_string(one.until_us)});
+                 std::to_string(one.until_us),
+                 one.from});
     }
     return written(kOffers, fields);
 }

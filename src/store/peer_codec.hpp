@@ -41,6 +41,7 @@ struct Offers {
         core::Lease lease;
         core::Ttl ttl;
         std::int64_t until_us = 0;  // renewed so long; in the store's time
+        std::string from;           // the station that renews it
     };
     std::int64_t valid_until_us = 0;  // in the store's time: not taken up later than that
     std::vector<Offer> offers;

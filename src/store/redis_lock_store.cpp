@@ -120,35 +120,38 @@ void RedisLockStore::downgrade(const core::Lease& lease,
                                core::Ttl ttl,
                                Milliseconds timeout,
                                core::StoreDone<core::RenewAnswer> done) {
-    take_over(convert_, lease, ttl, timeout, std::move(done));
+    take_over(convert_, lease, ttl, {}, timeout, std::move(done));
 }
 
 void RedisLockStore::adopt(const core::Lease& lease,
                            core::Ttl ttl,
+                           std::string_view from,
                            Milliseconds timeout,
                            core::StoreDone<core::RenewAnswer> done) {
-    take_over(adopt_, lease, ttl, timeout, std::move(done));
+    take_over(adopt_, lease, ttl, from, timeout, std::move(done));
 }
 
 // The two that are about one lease and say who watches it.
 void RedisLockStore::take_over(const ScriptPair& script,
                                const core::Lease& lease,
                                core::Ttl ttl,
+                               std::string_view from,
                                Milliseconds timeout,
                                core::StoreDone<core::RenewAnswer> done) {
     const std::string key = key_of(lease.name);
     const std::string token = std::to_string(lease.token.value);
     const std::string keep = in_us(core::store_hold(ttl));
-    runner_.run({script,
-                 affinity_of(lease.name),
-                 {key, canary_.key()},
-                 {lease.holder.view(), token, keep, options_.station, retention_, canary_.known()},
-                 timeout},
-                decoded(std::move(done), [this, lease](const redis::Value& reply) {
-                    learn_time(reply[1]);
-                    look_if_lost(reply);
-                    return decode_take_over(reply, lease);
-                }));
+    runner_.run(
+        {script,
+         affinity_of(lease.name),
+         {key, canary_.key()},
+         {lease.holder.view(), token, keep, options_.station, retention_, canary_.known(), from},
+         timeout},
+        decoded(std::move(done), [this, lease](const redis::Value& reply) {
+            learn_time(reply[1]);
+            look_if_lost(reply);
+            return decode_take_over(reply, lease);
+        }));
 }
 
 void RedisLockStore::renew(std::span<const core::RenewCommand> commands,
@@ -158,8 +161,6 @@ void RedisLockStore::renew(std::span<const core::RenewCommand> commands,
     texts.reserve(commands.size() * 5);
     ScriptRunner::Call call{renew_, affinity_of(commands.front().lease.name), {}, {}, timeout};
     call.arguments = {retention_, canary_.known(), options_.station};
-    std::vector<core::HeldAs> asked;
-    asked.reserve(commands.size());
     for (const auto& [lease, ttl, held] : commands) {
         call.keys.push_back(texts.emplace_back(key_of(lease.name)));
         call.arguments.push_back(lease.holder.view());
@@ -169,13 +170,13 @@ void RedisLockStore::renew(std::span<const core::RenewCommand> commands,
         call.arguments.push_back(texts.emplace_back(std::to_string(lease.access.permits)));
         call.arguments.push_back(texts.emplace_back(std::to_string(lease.access.limit)));
         call.arguments.emplace_back(held ? "1" : "");
-        asked.push_back({lease.token, lease.access});
     }
     call.keys.push_back(canary_.key());
-    runner_.run(call, decoded(std::move(done), [this, asked = std::move(asked)](const auto& reply) {
+    runner_.run(call,
+                decoded(std::move(done), [this, expected = commands.size()](const auto& reply) {
                     learn_time(reply[0]);
                     look_if_lost(reply);
-                    return decode_renew(reply, asked);
+                    return decode_renew(reply, expected);
                 }));
 }
 

@@ -63,6 +63,7 @@ public:
                    core::StoreDone<core::RenewAnswer> done) override;
     void adopt(const core::Lease& lease,
                core::Ttl ttl,
+               std::string_view from,
                core::Milliseconds timeout,
                core::StoreDone<core::RenewAnswer> done) override;
     void leave(const core::LockName& name,
@@ -107,6 +108,7 @@ private:
     void take_over(const ScriptPair& script,
                    const core::Lease& lease,
                    core::Ttl ttl,
+                   std::string_view from,
                    core::Milliseconds timeout,
                    core::StoreDone<core::RenewAnswer> done);
     void append(std::vector<std::string>& arguments, const core::Want& want) const;

@@ -143,6 +143,7 @@ bool RedisPeers::offer(const std::vector<Offers::Offer>& leases) {
     Offers offers{local_.store_time(clock_.now() + kOfferLife), {}};
     for (const Offers::Offer& lease : leases) {
         offers.offers.push_back(lease);
+        offers.offers.back().from = options_.station;
         if (offers.offers.size() == kMaxOffers) {
             publish(chosen, encode(offers));
             offers.offers.clear();

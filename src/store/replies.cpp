@@ -189,18 +189,18 @@ core::StoreResult<core::RenewAnswer> decode_take_over(const redis::Value& reply,
     }
 }
 
-core::StoreResult<std::vector<core::RenewAnswer>> decode_renew(
-    const redis::Value& reply, const std::vector<core::HeldAs>& asked) {
+core::StoreResult<std::vector<core::RenewAnswer>> decode_renew(const redis::Value& reply,
+                                                               std::size_t expected) {
     constexpr std::size_t kPerLease = 4;
     if (says_lost(reply)) {
         return lost();
     }
-    if (reply.size() != 1 + kPerLease * asked.size()) {
+    if (reply.size() != 1 + kPerLease * expected) {
         return unexpected();
     }
     std::vector<core::RenewAnswer> answers;
-    answers.reserve(asked.size());
-    for (std::size_t i = 0; i < asked.size(); ++i) {
+    answers.reserve(expected);
+    for (std::size_t i = 0; i < expected; ++i) {
         const std::size_t at = 1 + kPerLease * i;
         const std::int64_t code = reply[at].integer();
         core::RenewAnswer answer{code == 1, token_in(reply[at + 1]), code == 2};
@@ -209,7 +209,8 @@ core::StoreResult<std::vector<core::RenewAnswer>> decode_renew(
         if (as > 0) {
             answer.now = core::HeldAs{token_in(reply[at + 2]), core::Access{}};
         } else if (as < 0) {
-            answer.now = core::HeldAs{asked[i].token, core::Access{core::Mode::shared}};
+            answer.now = core::HeldAs{core::FencingToken{static_cast<std::uint64_t>(-as)},
+                                      core::Access{core::Mode::shared}};
         }
         if (reply[at + 3].integer() > 0) {
             answer.closes_in = from_us(reply[at + 3]);

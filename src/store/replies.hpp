@@ -18,9 +18,8 @@ core::StoreResult<core::RenewAnswer> decode_take_over(const redis::Value& reply,
                                                       const core::Lease& lease);
 // Of revoke.lua.
 core::StoreResult<std::vector<core::HolderState>> decode_revoke(const redis::Value& reply);
-// `asked`: as the leases were told.
-core::StoreResult<std::vector<core::RenewAnswer>> decode_renew(
-    const redis::Value& reply, const std::vector<core::HeldAs>& asked);
+core::StoreResult<std::vector<core::RenewAnswer>> decode_renew(const redis::Value& reply,
+                                                               std::size_t expected);
 // One entry of inspect.lua's reply; empty if there is no record.
 core::StoreResult<std::optional<core::LockState>> decode_state(const core::LockName& name,
                                                                const redis::Value& entry);

@@ -1,24 +1,25 @@
 -- Shared holders and permits: one field h<id> each, with an expiry of its own.
 
--- expiry 16, token 16, since 16, units 8, lock delay 16, closes (as in field u) 16, length of the calls 4,
--- of the owner 4 digits;
+-- expiry 16, token 16, since 16, units 8, lock delay 16, was and closes (as in field u) 16 each, length of
+-- the calls 4, of the owner 4 digits;
 -- station to tell 8 bytes (or blanks); calls; owner; metadata
 local function pack(one)
-    local numbers = string.format('%016d%016d%016d%08d%016d%016d%04d%04d', one.expiry, one.token, one.since,
-                                  one.units, one.delay, one.closes, #one.calls, #one.owner)
+    local numbers = string.format('%016d%016d%016d%08d%016d%016d%016d%04d%04d', one.expiry, one.token,
+                                  one.since, one.units, one.delay, one.was, one.closes, #one.calls,
+                                  #one.owner)
     local host = one.host == '' and '        ' or one.host
     return numbers .. host .. one.calls .. one.owner .. one.data  -- "%s" would end at a NUL
 end
 
 local function unpacked(text)
-    local calls = 104 + tonumber(string.sub(text, 89, 92))
-    local owner = calls + tonumber(string.sub(text, 93, 96))
-    local host = string.sub(text, 97, 104)
+    local calls = 120 + tonumber(string.sub(text, 105, 108))
+    local owner = calls + tonumber(string.sub(text, 109, 112))
+    local host = string.sub(text, 113, 120)
     return {
         expiry = tonumber(string.sub(text, 1, 16)), token = tonumber(string.sub(text, 17, 32)),
         since = tonumber(string.sub(text, 33, 48)), units = tonumber(string.sub(text, 49, 56)),
-        delay = tonumber(string.sub(text, 57, 72)), closes = tonumber(string.sub(text, 73, 88)),
-        host = host ~= '        ' and host or '', calls = string.sub(text, 105, calls), owner = string.sub(text, calls + 1, owner),
+        delay = tonumber(string.sub(text, 57, 72)), was = tonumber(string.sub(text, 73, 88)), closes = tonumber(string.sub(text, 89, 104)),
+        host = host ~= '        ' and host or '', calls = string.sub(text, 121, calls), owner = string.sub(text, calls + 1, owner),
         data = string.sub(text, owner + 1),
     }
 end

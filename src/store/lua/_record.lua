@@ -104,13 +104,20 @@ end
 
 local ANY = 1
 
--- True if the exclusive lease is this one, as it stands or as it was before it was converted.
-local function owns(lock, id, token)
-    if lock.holder ~= id then
-        return false
-    end
-    return lock.token == token or (lock.was > 0 and lock.was == token)
-        or (lock.was == ANY and token < lock.token)
+-- True if the lease that stands, with this token and `was`, is the one that had `asked`: as it is, or as it
+-- was before it was converted.
+local function is_lease(token, was, asked)
+    return token == asked or (was > 0 and was == asked) or (was == ANY and asked < token)
+end
+
+-- The same, of the exclusive lease.
+local function owns(lock, id, asked)
+    return lock.holder == id and is_lease(lock.token, lock.was, asked)
+end
+
+-- What a lease was, when it is converted once more.
+local function was_now(token, was)
+    return was > 0 and ANY or token
 end
 
 -- The field u.

@@ -30,7 +30,7 @@ local function restore(lock, lease, now, retention)
         add('e', '0')
         add('a', '')
         add('h' .. lease.id, pack({expiry = lease.expiry, token = lease.token, since = now,
-                                   units = lease.units, delay = 0, closes = 0, calls = '', host = lease.host,
+                                   units = lease.units, delay = 0, was = lease.mode == 's' and ANY or 0, closes = 0, calls = '', host = lease.host,
                                    owner = '', data = ''}))
     else
         add('i', lease.id)

@@ -97,14 +97,15 @@ local function install(lock, want, now, floor, retention)
         lock.earliest, lock.delay = math.min(lock.earliest, ends), 0
         fields = {'t', decimal(lock.token), 'm', want.mode, 'i', '', 'h' .. want.id,
                   pack({expiry = ends, token = lock.token, since = now, units = want.units,
-                        delay = want.delay, closes = 0, calls = want.call, host = want.host, owner = want.owner,
-                        data = want.data})}
+                        delay = want.delay, was = 0, closes = 0, calls = want.call, host = want.host,
+                        owner = want.owner, data = want.data})}
         lock.holder, lock.changed = nil, true
     else
         local was, closes = 0, 0
         if want.mode == 'u' then  -- the lease stays what it was, but for its token and mode
             local one = find(lock, want.id)
-            was, closes, ends = one.token, one.closes, math.max(ends, one.expiry)
+            was, closes = was_now(one.token, one.was), one.closes
+            ends = renewed_until(one.expiry, closes, now, want.keep)
             want.owner, want.data, want.delay = one.owner, one.data, one.delay
             want.host = want.host ~= '' and want.host or one.host
             redis.call('HDEL', lock.key, 'h' .. want.id)
@@ -161,8 +162,11 @@ local function take(lock, want, wait, closed, now, floor, retention)
     if why then
         return {4, now, why}
     end
-    if want.mode == 'u' and not find(lock, want.id) then
-        return {3, now}
+    if want.mode == 'u' then
+        local one = find(lock, want.id)
+        if not one or not renewed_until(one.expiry, one.closes, now, want.keep) then
+            return {3, now}
+        end
     end
     local other, waiting = ahead(lock, want, now)
     if want.mode == 'u' and other then

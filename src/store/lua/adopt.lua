@@ -5,10 +5,11 @@
 -- ARGV 1 holder id, 16 bytes      2 the lease's token      3 how long to keep it, us
 --      4 station that asks, 8 bytes                        5 retention of the record, ms
 --      6 what is known of the store's memory: see _memory.lua
+--      7 only if this station has watched it so far; empty: whoever did
 -- Reply {1, time, token, mode}    done; as it is held now: mode x, s or p
 --       {0, time, newest_token}   it is not this lease's (any more)
 --       {4, time, why}            the key is not such a lock
---       {9, time}                 it was revoked, and is not renewed any more
+--       {9, time}                 it was revoked, and is not renewed any more; or another watches it
 --       {7, time}                 the memory is lost, nothing was done
 --       {8, time, wait_us}        what stands is not certain yet, as the memory was lost
 -- O(1): TIME, HMGET, PEXPIREAT, HSET.
@@ -32,8 +33,8 @@ local fields, ends, token, mode
 if owns(lock, id, ours) and now < lock.expiry then
     ends, before = renewed_until(lock.expiry, lock.closes, now, keep), lock.host
     token, mode = lock.token, 'x'
-    fields = {'e', decimal(ends), 'a', station}
-elseif one and one.token == ours and now < one.expiry then
+    fields = {'e', ends and decimal(ends), 'a', station}
+elseif one and is_lease(one.token, one.was, ours) and now < one.expiry then
     ends, before = renewed_until(one.expiry, one.closes, now, keep), present(one.host)
     token, mode = one.token, lock.mode
     one.expiry, one.host = ends or one.expiry, station
@@ -41,7 +42,7 @@ elseif one and one.token == ours and now < one.expiry then
 else
     return {0, now, lock.token}
 end
-if not ends then
+if not ends or (ARGV[7] ~= '' and before ~= ARGV[7]) then
     return {9, now}
 end
 local expires = math.floor(math.max(lock.token, ends) / 1000) + tonumber(ARGV[5])

@@ -10,11 +10,13 @@
 -- Reply {1, time, token, mode}    done; as it is held now: mode s
 --       {0, time, newest_token}   it is not this lease's (any more)
 --       {4, time, why}            the key is not such a lock
+--       {9, time}                 it was revoked, and is not renewed any more
 --       {7, time}                 the memory is lost, nothing was done
 --       {8, time, wait_us}        what stands is not certain yet, as the memory was lost
--- O(1): TIME, HMGET, HSET; with tickets O(stations).
+-- O(1): TIME, HMGET, HSET; now and then a purge of closed ids; with tickets O(stations).
 --@include _record.lua
 --@include _memory.lua
+--@include _close.lua
 --@include _crowd.lua
 --@include _queue.lua
 --@include _take.lua
@@ -26,22 +28,37 @@ elseif wait > 0 then
     return {8, now, wait}
 end
 local id, ours, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local lock, why = open(KEYS[1], 'g', 'o', 'd')
+local lock, why = open(KEYS[1], 'g', 'o', 'd', 'n', 's')
 if not lock then
     return {4, now, why}
 end
 local one = find(lock, id)
+local ends
 if one and one.token == ours and now < one.expiry then
-    one.expiry = math.max(one.expiry, now + keep)
+    ends = renewed_until(one.expiry, one.closes, now, keep)
 elseif lock.holder == id and lock.token == ours and now < lock.expiry then
-    one = {expiry = math.max(lock.expiry, now + keep), token = lock.token, since = tonumber(lock.more[1]),
-           units = 1, delay = lock.delay, closes = lock.closes, calls = lock.calls, host = lock.host or '',
+    ends = renewed_until(lock.expiry, lock.closes, now, keep)
+    one = nil
+else
+    return {0, now, lock.token}
+end
+if not ends then
+    return {9, now}
+end
+if one then
+    one.expiry = ends
+else
+    -- A late copy of the command that made it exclusive shall do nothing.
+    for at = 1, #lock.calls, 16 do
+        local count = tonumber(lock.more[4] or '0') + (at - 1) / 16
+        close(lock.key, string.sub(lock.calls, at, at + 15), 'e', now, count, lock.more[5], false)
+    end
+    one = {expiry = ends, token = lock.token, since = tonumber(lock.more[1]), units = 1, delay = lock.delay,
+           was = lock.was, closes = lock.closes, calls = lock.calls, host = lock.host or '',
            owner = lock.more[2] or '', data = lock.more[3] or ''}
     lock.mode, lock.holder, lock.units, lock.exclusive, lock.delay = 's', nil, 1, lock.token, 0
     lock.earliest = one.expiry
     lock.changed = true
-else
-    return {0, now, lock.token}
 end
 save(lock, tonumber(ARGV[5]), one.expiry, {'m', lock.mode, 'i', '', 'h' .. id, pack(one)})
 changed(lock.key)

@@ -47,7 +47,7 @@ if owns(lock, id, ours) then
         redis.call('PUBLISH', 'holdfast:' .. lock.host, 'e' .. id .. lock.key)
     end
     lock.holder, lock.delay, lock.changed = nil, 0, lock.changed or lock.delay > 0
-elseif one and one.token == ours then
+elseif one and is_lease(one.token, one.was, ours) then
     code, ended = now < one.expiry and 1 or 2, true
     close(lock.key, id, code == 1 and 'h' or 'e', now, count, since, false)
     redis.call('HDEL', lock.key, 'h' .. id)

@@ -15,7 +15,8 @@
 --       code       1 renewed    0 it is not there (any more)    2 not certain yet, while nothing is granted
 --                  3 it was revoked, and is not renewed any more
 --       newest     token of the lock, 0 without a record
---       as         it has been converted: token of the exclusive lease, or -1 if it is shared now; else 0
+--       as         it has been converted: token of the exclusive lease, or minus that of the shared one;
+--                  else 0
 --       closes_in  it was revoked, and can be renewed for so long (us, at least 1); else 0
 --       {time, -1} the memory is lost, nothing was done
 -- O(n): TIME, and for each HMGET, PEXPIREAT, HSET (in this order: Redis 6.2 refuses an HSET that comes
@@ -38,7 +39,9 @@ for i = 1, #KEYS - 1 do
     local field, value, ends
     if wait > 0 and ARGV[at + 6] ~= '1' then
         code = 2
-    elseif lock and owns(lock, id, ours) and now < lock.expiry then
+    elseif lock and owns(lock, id, ours) and now < lock.expiry
+        and not (wait > 0 and ARGV[at + 3] == 's' and lock.token == ours) then
+        -- (An upgrade has a new token: an exclusive record with the shared lease's is an earlier state.)
         closes, code = lock.closes, 3
         as = (lock.token ~= ours or ARGV[at + 3] ~= 'x') and lock.token or 0
         ends = renewed_until(lock.expiry, closes, now, keep)
@@ -47,9 +50,9 @@ for i = 1, #KEYS - 1 do
         end
     elseif lock and lock.units > 0 then
         local one = find(lock, id)
-        if one and one.token == ours and now < one.expiry then
+        if one and is_lease(one.token, one.was, ours) and now < one.expiry then
             closes, code = one.closes, 3
-            as = ARGV[at + 3] == 'x' and -1 or 0
+            as = (ARGV[at + 3] == 'x' or one.token ~= ours) and -one.token or 0
             ends = renewed_until(one.expiry, closes, now, keep)
             if ends then
                 one.expiry = ends

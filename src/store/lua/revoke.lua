@@ -26,8 +26,8 @@ local reply, fields, gone = {1, now}, {}, {}
 -- Tells the station that watches the lease.
 local function notify(host, id)
     if host and host ~= '' then
-        local what = string.format('%s%s%012d%03d%s', how, id, closes - now, #ARGV[6], ARGV[6])
-        redis.call('PUBLISH', 'holdfast:' .. host, 'r' .. what .. lock.key)
+        local numbers = string.format('%012d%03d', closes - now, #ARGV[6])  -- "%s" would end at a NUL
+        redis.call('PUBLISH', 'holdfast:' .. host, 'r' .. how .. id .. numbers .. ARGV[6] .. lock.key)
     end
 end
 

@@ -35,9 +35,11 @@ protected:
 
     Answer resume(const Lease& lease, Milliseconds max_hold, LockManager::Listener listener) {
         Answer answer;
-        other_.resume(lease, Ttl{1000ms}, max_hold, std::move(listener), kNever, [&](auto result) {
-            answer = std::move(result);
-        });
+        other_.resume({.lease = lease,
+                       .ttl = Ttl{1000ms},
+                       .max_hold = max_hold,
+                       .listener = std::move(listener)},
+                      [&](auto result) { answer = std::move(result); });
         other_store_.deliver();
         return answer;
     }

@@ -23,7 +23,7 @@ Answer an_answer() {
 Offers some_offers() {
     core::HolderId holder;
     holder.bytes.fill('h');
-    return {12345, {{{*core::LockName::parse("a{}"), holder, {7}}, {2s}, 99}}};
+    return {12345, {{{*core::LockName::parse("a{}"), holder, {7}}, {2s}, 99, "station1"}}};
 }
 
 template <class Message>

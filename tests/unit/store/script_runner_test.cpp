@@ -156,7 +156,7 @@ TEST(Replies, OfAnUnexpectedShapeAreNeverGrants) {
         reader.feed(resp);
         const auto reply = reader.next(broken);
         EXPECT_FALSE(decode_acquire(reply->value())) << resp;
-        EXPECT_FALSE(decode_renew(reply->value(), std::vector<core::HeldAs>(3))) << resp;
+        EXPECT_FALSE(decode_renew(reply->value(), 3)) << resp;
         EXPECT_FALSE(decode_state(*core::LockName::parse("a"), redis::Value{nullptr})) << resp;
     }
 }
