@@ -96,7 +96,7 @@ std::optional<Told> StreamKeeper::on_granted(v1::LeaseEvent event) {
     }
     // It waited for long, or came late: too little is left to begin with.
     if (safe_for() < ttl() / 2) {
-        if (const auto gone = renew()) {
+        if (auto gone = renew()) {
             return gone;
         }
     }
