@@ -145,6 +145,7 @@ void GuardProcess::on_order(const GuardOrder& order) {
             break;
         case GuardOrder::give_up:
             ask_to_end();
+            kill_at_ = std::min<BootTime>(kill_at_, boot_now() + order.grace);
             break;
         case GuardOrder::signal:
             if (group_ > 0) {
