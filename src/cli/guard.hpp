@@ -18,8 +18,10 @@
 //
 // Failures: we are killed: the socket closes, the guard ends the command. We are stopped: the
 // deadline comes. The guard is killed: the kernel kills the command (PR_SET_PDEATHSIG), and we the
-// rest of its group. Not covered: the guard itself is stopped (SIGSTOP); a process of the command
-// leaves the group (setsid) or is another user's (sudo).
+// rest of its group. Not covered: both are killed, when the kernel kills the command, but the other
+// processes of its group run on (the guard has a name of its own, so that `pkill -9 holdfast` does not
+// reach it; `pkill -9 -f` does); the guard itself is stopped (SIGSTOP); a process of the command leaves
+// the group (setsid) or is another user's (sudo).
 //
 // Times are on CLOCK_BOOTTIME, which goes on while the machine sleeps. When it wakes up after the
 // deadline, the group is killed at once.

@@ -163,6 +163,8 @@ TEST_F(Run, TheCommandIsDeadInTimeWhenWeAreStopped) {
 
 TEST_F(Run, TheCommandIsDeadInTimeWhenWeAreKilled) {
     start(kStubborn);
+    EXPECT_EQ(test::read_file("/proc/" + std::to_string(guard()) + "/comm"), "hf-guard\n")
+        << "who kills us by name must not reach the guard";
     run_->kill_and_wait();
     expect_dead_before_the_next_grant();
 }
