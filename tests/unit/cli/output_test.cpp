@@ -192,6 +192,22 @@ TEST(AdminOutput, ExplainsWhoHasAndWhoWaits) {
     EXPECT_THAT(to_json(explained), HasSubstr("\"priority\":-2,\"waiting_for_ms\":1500"));
 }
 
+TEST(AdminOutput, SaysWhenThereIsMore) {
+    v1::ExplainResponse explained;
+    EXPECT_THAT(show(explained), Not(HasSubstr("cut:")));
+    EXPECT_THAT(to_json(explained), HasSubstr("\"cut\":false"));
+    explained.set_cut(true);
+    EXPECT_THAT(show(explained),
+                HasSubstr("cut: there are more waiters or events than are shown\n"));
+    EXPECT_THAT(to_json(explained), HasSubstr("\"cut\":true"));
+    v1::ListSessionsResponse sessions;
+    EXPECT_THAT(show(sessions), Not(HasSubstr("cut:")));
+    EXPECT_THAT(to_json(sessions), HasSubstr("\"cut\":false"));
+    sessions.set_cut(true);
+    EXPECT_THAT(show(sessions), HasSubstr("cut: there are more sessions than are shown\n"));
+    EXPECT_THAT(to_json(sessions), HasSubstr("\"cut\":true"));
+}
+
 TEST(AdminOutput, AFreeLockHasNothingToExplain) {
     v1::ExplainResponse explained;
     explained.mutable_lock()->set_name("job");
