@@ -125,6 +125,9 @@ TEST(EventOutput, HasALineForEachEvent) {
     EXPECT_EQ(show(told(event, Told::Kind::over), 2s),
               std::string{"lost: it was revoked ("} + kShown + ")\n");
     EXPECT_THAT(to_json(told(event, Told::Kind::over), 2s), Not(HasSubstr("safe_for_ms")));
+    EXPECT_THAT(to_json(told(event, Told::Kind::over), 2s), Not(HasSubstr("newer_token")));
+    event.mutable_lost()->set_newer_token(19);
+    EXPECT_THAT(to_json(told(event, Told::Kind::over), 2s), HasSubstr("\"newer_token\":19"));
     event.mutable_released()->set_verdict(v1::VERDICT_HELD_THROUGHOUT);
     EXPECT_EQ(show(told(event, Told::Kind::over), 2s), "released: the lock was held throughout\n");
     EXPECT_EQ(to_json(told(event, Told::Kind::over), 2s),
