@@ -75,7 +75,7 @@ ExitCode drain(const std::string& deadline, Context& context) {
 void add_holder_options(CLI::App& verb, Options& options) {
     verb.add_option("name", options.name, "the lock's name")->required();
     verb.add_option("--token", options.token, "only if this token holds it; whoever holds it");
-    verb.add_option("--reason", options.reason, "shown to the holder; up to 256 bytes");
+    verb.add_option("--reason", options.reason, "shown to the holder; at most 256 bytes");
 }
 
 }  // namespace
@@ -89,7 +89,7 @@ void add_revoke(CLI::App& app, Context& context) {
         "Exit code: 5 if nobody holds it, or not with that token.\n\n"
         "Example: holdfast revoke nightly-report --deadline 30s --reason 'maintenance at noon'");
     add_holder_options(*verb, *options);
-    add_duration(*verb, "--deadline", options->deadline, "from now on; 10s");
+    add_duration(*verb, "--deadline", options->deadline, "from now on, at most 1h; 10s");
     verb->callback([options, &context] {
         context.chosen = [options, &context] { return revoke(*options, context); };
     });

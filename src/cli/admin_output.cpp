@@ -72,6 +72,10 @@ Rows transition_rows(const v1::ExplainResponse& explained) {
     return rows;
 }
 
+std::string show_cut(bool cut, const std::string& what) {
+    return cut ? "cut: " + what + " than are shown\n" : std::string{};
+}
+
 // Nothing if there is but the heading.
 std::string show_part(const std::string& title, const Rows& rows) {
     return rows.size() > 1 ? "\n" + title + "\n" + show_table(rows) : std::string{};
@@ -88,6 +92,7 @@ std::string show(const v1::ExplainResponse& explained) {
            show_part("Who wait, in the order in which they will be served:",
                      waiter_rows(explained)) +
            show_part("What happened last, newest first:", transition_rows(explained)) +
+           show_cut(explained.cut(), "there are more waiters or events") +
            show_silent(explained.silent_daemons());
 }
 
@@ -113,7 +118,8 @@ std::string to_json(const v1::ExplainResponse& explained) {
         boost::json::object{{"lock", json_of(explained.lock())},
                             {"waiters", waiters},
                             {"transitions", transitions},
-                            {"silent_daemons", json_of_texts(explained.silent_daemons())}});
+                            {"silent_daemons", json_of_texts(explained.silent_daemons())},
+                            {"cut", explained.cut()}});
 }
 
 std::string show(const v1::RevokeResponse& revoked) {
@@ -155,7 +161,8 @@ std::string show(const v1::ListSessionsResponse& sessions) {
                         std::to_string(session.leases()),
                         std::to_string(session.waiting())});
     }
-    return show_table(rows) + show_silent(sessions.silent_daemons());
+    return show_table(rows) + show_cut(sessions.cut(), "there are more sessions") +
+           show_silent(sessions.silent_daemons());
 }
 
 std::string to_json(const v1::ListSessionsResponse& sessions) {
@@ -167,8 +174,10 @@ std::string to_json(const v1::ListSessionsResponse& sessions) {
                                            {"leases", session.leases()},
                                            {"waiting", session.waiting()}});
     }
-    return json_line(boost::json::object{
-        {"sessions", json}, {"silent_daemons", json_of_texts(sessions.silent_daemons())}});
+    return json_line(
+        boost::json::object{{"sessions", json},
+                            {"silent_daemons", json_of_texts(sessions.silent_daemons())},
+                            {"cut", sessions.cut()}});
 }
 
 std::string show(const v1::GetStatusResponse& status) {

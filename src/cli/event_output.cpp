@@ -50,6 +50,15 @@ std::string show_event(const v1::LeaseEvent& event, const std::string& safe) {
     return {};
 }
 
+boost::json::object json_of(const v1::Lost& lost) {
+    boost::json::object json{{"event", "lost"}, {"cause", v1::LossCause_Name(lost.cause())}};
+    if (lost.newer_token() != 0) {
+        json["newer_token"] = lost.newer_token();
+    }
+    json["why"] = lost.why();
+    return json;
+}
+
 boost::json::object json_of(const v1::LeaseEvent& event) {
     switch (event.event_case()) {
         case v1::LeaseEvent::kQueued:
@@ -79,10 +88,7 @@ boost::json::object json_of(const v1::LeaseEvent& event) {
         case v1::LeaseEvent::kMoving:
             return {{"event", "moving"}};
         case v1::LeaseEvent::kLost:
-            return {{"event", "lost"},
-                    {"cause", v1::LossCause_Name(event.lost().cause())},
-                    {"newer_token", event.lost().newer_token()},
-                    {"why", event.lost().why()}};
+            return json_of(event.lost());
         case v1::LeaseEvent::kReleased:
             return {{"event", "released"},
                     {"verdict", v1::Verdict_Name(event.released().verdict())},

@@ -107,8 +107,9 @@ void Guard::ask_to_end() {
     }
 }
 
-void Guard::give_up() {
+void Guard::give_up(std::chrono::milliseconds grace) {
     GuardOrder order;
+    order.grace = grace;
     order.kind = GuardOrder::give_up;
     tell(socket_, order);
 }

@@ -11,15 +11,17 @@
 //             -> ending, when `term_at` comes, on give_up, or when our end closes
 //             -> sweeping, when the command ends
 //   ending    SIGTERM has gone to the group, SIGKILL goes at the deadline's `kill_at`, or kGrace
-//             after the SIGTERM if that is earlier
+//             after the SIGTERM if that is earlier, or as soon as give_up says
 //             -> sweeping, when the command ends
 //   sweeping  what is left of the group gets SIGTERM, then SIGKILL, in the same way
 //             -> gone, when nobody is left; we learn how the command ended
 //
 // Failures: we are killed: the socket closes, the guard ends the command. We are stopped: the
 // deadline comes. The guard is killed: the kernel kills the command (PR_SET_PDEATHSIG), and we the
-// rest of its group. Not covered: the guard itself is stopped (SIGSTOP); a process of the command
-// leaves the group (setsid) or is another user's (sudo).
+// rest of its group. Not covered: both are killed, when the kernel kills the command, but the other
+// processes of its group run on (the guard has a name of its own, so that `pkill -9 holdfast` does not
+// reach it; `pkill -9 -f` does); the guard itself is stopped (SIGSTOP); a process of the command leaves
+// the group (setsid) or is another user's (sudo).
 //
 // Times are on CLOCK_BOOTTIME, which goes on while the machine sleeps. When it wakes up after the
 // deadline, the group is killed at once.
@@ -44,6 +46,8 @@ struct EndBy {
 class Guard {
 public:
     static constexpr std::chrono::seconds kGrace{5};  // between SIGTERM and SIGKILL, at most
+    static constexpr std::chrono::milliseconds kNoGrace{
+        100};  // if another may have the lock already
 
     // Forks; the command waits for begin(). The process must have one thread. Throws
     // std::system_error.
@@ -62,8 +66,9 @@ public:
     void extend(EndBy end_by);
     // SIGTERM to the command, which may still take until its deadline.
     void ask_to_end();
-    // The lock is lost: SIGTERM now.
-    void give_up();
+    // The lock is lost: SIGTERM now, SIGKILL after `grace` at the latest, also if the command is being
+    // ended already.
+    void give_up(std::chrono::milliseconds grace);
 
     struct Ended {
         int code = 0;         // the command's exit code, or 128 + the signal that ended it

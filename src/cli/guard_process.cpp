@@ -68,9 +68,10 @@ private:
 };
 
 // Nothing but SIGKILL ends the guard: whoever signals us by name or group must not leave the command
-// without it.
+// without it. And by a name of its own, it outlives a SIGKILL to all that are called holdfast.
 void GuardProcess::prepare() {
     setpgid(0, 0);
+    prctl(PR_SET_NAME, "hf-guard");
     prctl(PR_SET_CHILD_SUBREAPER, 1);  // orphans of the group come to us
     sigset_t all;
     sigfillset(&all);
@@ -145,6 +146,7 @@ void GuardProcess::on_order(const GuardOrder& order) {
             break;
         case GuardOrder::give_up:
             ask_to_end();
+            kill_at_ = std::min<BootTime>(kill_at_, boot_now() + order.grace);
             break;
         case GuardOrder::signal:
             if (group_ > 0) {

@@ -16,6 +16,7 @@ struct GuardOrder {
     int signal_number = 0;
     std::array<std::uint64_t, Guard::kMostLocks> tokens{};
     EndBy end_by;
+    std::chrono::milliseconds grace{0};  // with give_up
 };
 
 // From the guard to us.

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <optional>
 #include <ostream>
 #include <poll.h>
 #include <pthread.h>
@@ -91,6 +92,7 @@ public:
     ExitCode run();
 
 private:
+    std::optional<ExitCode> take_what_came();
     void print(const Told& told);
     ExitCode finish(const Told& over);
     ExitCode interrupted();
@@ -107,15 +109,23 @@ ExitCode Hold::run() {
     keeper_ = std::make_unique<StreamKeeper>(
         context_.server, request_, boot_now() + context_.timeout_or(usual));
     do {
-        while (const auto told = keeper_->turn()) {
-            print(*told);
-            granted_ = granted_ || told->kind == Told::Kind::granted;
-            if (told->kind == Told::Kind::over) {
-                return finish(*told);
-            }
+        if (const auto code = take_what_came()) {
+            return *code;
         }
     } while (!signals_.wait(keeper_->fd(), keeper_->turn_at()));
     return interrupted();
+}
+
+// How to exit, if it is over.
+std::optional<ExitCode> Hold::take_what_came() {
+    while (const auto told = keeper_->turn()) {
+        print(*told);
+        granted_ = granted_ || told->kind == Told::Kind::granted;
+        if (told->kind == Told::Kind::over) {
+            return finish(*told);
+        }
+    }
+    return {};
 }
 
 void Hold::print(const Told& told) {
@@ -133,9 +143,14 @@ ExitCode Hold::finish(const Told& over) {
 }
 
 ExitCode Hold::interrupted() {
+    // A grant may have come together with the signal: then there is a lock to release.
+    if (const auto code = take_what_came()) {
+        return *code;
+    }
     if (!granted_) {
         keeper_.reset();
-        context_.err << "holdfast: interrupted while waiting; the lock was not obtained\n";
+        context_.err << "holdfast: interrupted: the wait for the lock was cancelled (if it was "
+                        "granted in that moment, it ends by its ttl)\n";
         return ExitCode::not_obtained;
     }
     const auto released = Client{context_.server, kUsualTimeout}.release(keeper_->lease_id());

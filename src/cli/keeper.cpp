@@ -8,6 +8,17 @@ namespace holdfast::cli {
 
 using std::chrono::milliseconds;
 
+bool may_be_anothers(const Told& over) {
+    switch (over.event.lost().cause()) {
+        case v1::LOSS_CAUSE_DEADLINE:
+        case v1::LOSS_CAUSE_REVOKED:
+        case v1::LOSS_CAUSE_MAX_HOLD:
+            return false;
+        default:  // what this program does not know, too
+            return true;
+    }
+}
+
 milliseconds Keeper::safe_for() const {
     return std::max(milliseconds{0},
                     std::chrono::floor<milliseconds>(believe_until() - boot_now()));

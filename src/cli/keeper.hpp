@@ -35,6 +35,10 @@ struct Told {
     std::optional<Failure> failure;
 };
 
+// Of Told::over: another may have the lock already, whatever believe_until() says. Not if the daemon
+// has only stopped to renew it: then nobody gets it before that.
+bool may_be_anothers(const Told& over);
+
 class Keeper {
 public:
     explicit Keeper(std::string server) : server_(std::move(server)) {}

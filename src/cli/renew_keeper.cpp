@@ -65,7 +65,7 @@ std::optional<Told> RenewKeeper::ask() {
     held_ = *std::move(held);
     state_ = State::held;
     if (safe_for() < ttl() / 2) {  // it came late: too little is left to begin with
-        if (const auto gone = renew()) {
+        if (auto gone = renew()) {
             return gone;
         }
     }

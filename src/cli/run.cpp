@@ -9,7 +9,8 @@
 //   SIGTERM  a quarter of the ttl before D
 //   SIGKILL  a tenth of the ttl before D, at least 100 ms
 //
-// The lease is lost: SIGTERM at once. It cannot be renewed: D stays, and the guard's clock runs. An
+// The lease is lost: SIGTERM at once, and SIGKILL as above if the daemon has but stopped to renew it; but
+// kNoGrace later if another may have the lock already (released elsewhere, taken). It cannot be renewed: D stays, and the guard's clock runs. An
 // answer that comes late counts from its send, so it can only be early. Somebody asks for the lock
 // (Revoke): SIGTERM at once too, but the command has the lock, and D moves on, until it ends or the
 // lease is lost.
@@ -129,7 +130,7 @@ void Run::on_told(const Told& told) {
             lost_ = told.event.has_lost() ? describe(told.event.lost().cause())
                     : told.failure        ? show_text(told.failure->message)
                                           : "its lease was released elsewhere";
-            guard_.give_up();
+            guard_.give_up(may_be_anothers(told) ? Guard::kNoGrace : Guard::kGrace);
             break;
         case Told::Kind::granted:
         case Told::Kind::resumed:
@@ -226,9 +227,12 @@ void add_run(CLI::App& app, Context& context) {
         "a\n"
         "lock may be another's, also if the daemon cannot be reached any more or this process is\n"
         "killed; and what the command leaves of it when it ends. If somebody asks for the lock\n"
-        "(holdfast revoke), the command gets SIGTERM. Not reached are processes that leave the "
-        "group\n"
-        "(setsid), and those of another user (sudo).\n\n"
+        "(holdfast revoke), the command gets SIGTERM. If a lock may be another's already (its "
+        "lease was\n"
+        "released elsewhere, or the store has given it away), SIGKILL follows SIGTERM within "
+        "100ms.\n"
+        "Not reached are processes that leave the group (setsid), and those of another user "
+        "(sudo).\n\n"
         "Several locks are taken all or none; for them it is not told when one is asked for.\n\n"
         "Exit code: the command's, or 128 + the signal that ended it; 75 the lock was not "
         "obtained;\n"

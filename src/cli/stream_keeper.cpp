@@ -81,6 +81,7 @@ std::optional<Told> StreamKeeper::on_event(v1::LeaseEvent event) {
         case v1::LeaseEvent::kReleased:
             return over({}, std::move(event));
         default:
+            moving_ = moving_ || event.has_moving();
             view_.told(event);
             return Told{Told::Kind::event, std::move(event), {}};
     }
@@ -90,13 +91,14 @@ std::optional<Told> StreamKeeper::on_granted(v1::LeaseEvent event) {
     view_.opened(stream_->sent_at());
     view_.told(event);
     connected_ = true;
+    moving_ = false;
     tries_ = 0;
     if (std::exchange(state_, State::held) == State::held) {
         return Told{Told::Kind::resumed, std::move(event), {}};
     }
     // It waited for long, or came late: too little is left to begin with.
     if (safe_for() < ttl() / 2) {
-        if (const auto gone = renew()) {
+        if (auto gone = renew()) {
             return gone;
         }
     }
@@ -115,7 +117,7 @@ std::optional<Told> StreamKeeper::on_end(const grpc::Status& status) {
     if (failure.code == ExitCode::lost || failure.code == ExitCode::not_found) {
         return over(lost(failure.message));
     }
-    if (request_.on_disconnect() == v1::ON_DISCONNECT_RELEASE_NOW) {
+    if (request_.on_disconnect() == v1::ON_DISCONNECT_RELEASE_NOW && !moving_) {
         return over(lost("the connection broke, and the lock was to be released then"));
     }
     open_at_ = now + std::min(kFirstReopen * (1 << std::min(tries_++, 10)), kLongestReopen);

@@ -14,6 +14,7 @@
 //
 // So the lease does not depend on the stream, but what is pushed does: LOST, AT_RISK, REVOKE_REQUESTED.
 // With ON_DISCONNECT_RELEASE_NOW the daemon has given the lock away when a stream breaks: then it is lost.
+// But not if it said `moving` before: then it keeps the lease, to be resumed.
 
 #include "cli/hold_stream.hpp"
 #include "cli/keeper.hpp"
@@ -54,6 +55,7 @@ private:
     const BootTime obtain_by_;
     State state_ = State::asking;
     bool connected_ = false;  // held, and the stream has said so
+    bool moving_ = false;     // the daemon has sent us away, and no other has taken us in yet
     LeaseView view_;
     BootTime open_at_{};     // without a stream: when to open one
     BootTime open_until_{};  // broken, with a stream: when to give it up

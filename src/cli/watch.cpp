@@ -3,9 +3,8 @@
 
 #include "cli/client.hpp"
 #include "cli/command.hpp"
+#include "cli/stream_channel.hpp"
 #include "cli/watch_output.hpp"
-
-#include <grpcpp/create_channel.h>
 
 #include <ostream>
 
@@ -25,8 +24,7 @@ ExitCode watch(const Options& options, Context& context) {
     } else {
         request.set_name(options.name);
     }
-    const auto stub = v1::LockService::NewStub(
-        grpc::CreateChannel(context.server, grpc::InsecureChannelCredentials()));
+    const auto stub = v1::LockService::NewStub(stream_channel(context.server));
     grpc::ClientContext call;
     const auto reader = stub->Watch(&call, request);
     for (v1::WatchEvent event; reader->Read(&event);) {
@@ -46,7 +44,7 @@ void add_watch(CLI::App& app, Context& context) {
         "changes\n"
         "were lost on the way: a new snapshot follows. Ends when it is interrupted, or with 69 "
         "when\n"
-        "the daemon goes away.\n\n"
+        "the daemon goes away or cannot be reached any more.\n\n"
         "Examples:\n"
         "  holdfast watch nightly-report\n"
         "  holdfast -o json watch --prefix jobs/");

@@ -162,6 +162,20 @@ TEST_F(HoldCli, OnDisconnectReleaseIsLostWithTheConnection) {
     EXPECT_TRUE(other_.acquire("job", 10s, 10s).ok());
 }
 
+TEST_F(HoldCli, OnDisconnectReleaseIsTakenAlongWhenTheDaemonDrains) {
+    Holder hold{daemon_->address(), {"hold", "job", "--ttl", "10s", "--on-disconnect", "release"}};
+    ASSERT_TRUE(hold.says("lease id "));
+    const std::string address = daemon_->address();
+    daemon_->process().signal(SIGTERM);
+    ASSERT_TRUE(daemon_->process().wait(10s));
+    EXPECT_THAT(hold.log(), HasSubstr("moving"));
+    const test::Process again{
+        {program("holdfastd"), "--listen", address, "--admin", "", "--store", redis_.url()}};
+    EXPECT_TRUE(hold.says("resumed, safe for ")) << hold.log();
+    hold.process().signal(SIGTERM);
+    EXPECT_EQ(hold.process().wait(10s), 0) << hold.log();
+}
+
 TEST_F(HoldCli, OnDisconnectGraceKeepsItRenewed) {
     Holder hold{daemon_->address(),
                 {"hold", "job", "--ttl", "1s", "--on-disconnect", "grace", "--grace", "4s"}};

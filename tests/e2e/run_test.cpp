@@ -163,6 +163,8 @@ TEST_F(Run, TheCommandIsDeadInTimeWhenWeAreStopped) {
 
 TEST_F(Run, TheCommandIsDeadInTimeWhenWeAreKilled) {
     start(kStubborn);
+    EXPECT_EQ(test::read_file("/proc/" + std::to_string(guard()) + "/comm"), "hf-guard\n")
+        << "who kills us by name must not reach the guard";
     run_->kill_and_wait();
     expect_dead_before_the_next_grant();
 }
@@ -177,11 +179,22 @@ TEST_F(Run, TheCommandDiesWithItsGuard) {
 }
 
 TEST_F(Run, TheCommandMayCleanUpWhenTheLockIsLost) {
-    start("trap 'echo cleaned up; exit 3' TERM; while :; do sleep 0.05; done");
-    redis_.run({"DEL", "hf:job"});
-    ASSERT_TRUE(other_.acquire("job", 10s, 10s).ok());
+    start("trap 'echo cleaned up; exit 3' TERM; while :; do sleep 0.05; done", "10s");
+    const Outcome taken =
+        run_program({program("holdfast"), "--server", far_.address(), "force-release", "job"});
+    EXPECT_EQ(taken.code, 0) << taken.output;
     EXPECT_EQ(run_->wait(10s), 76);
     EXPECT_THAT(log(), HasSubstr("cleaned up"));
+    EXPECT_THAT(log(), HasSubstr("it was revoked"));
+}
+
+// Long before its deadline, and before the guard's usual patience is over.
+TEST_F(Run, TheCommandIsKilledAtOnceWhenTheLockMayBeAnothers) {
+    start("trap 'echo asked' TERM; while :; do sleep 0.05; done", "12s");
+    redis_.run({"HSET", "hf:job", "i", "somebody elses!!"});
+    ASSERT_TRUE(eventually([&] { return log().find("asked") != std::string::npos; }));
+    EXPECT_EQ(run_->wait(3s), 76) << log();
+    EXPECT_FALSE(group_alive());
     EXPECT_THAT(log(), HasSubstr("another's now"));
 }
 

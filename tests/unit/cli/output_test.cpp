@@ -125,6 +125,9 @@ TEST(EventOutput, HasALineForEachEvent) {
     EXPECT_EQ(show(told(event, Told::Kind::over), 2s),
               std::string{"lost: it was revoked ("} + kShown + ")\n");
     EXPECT_THAT(to_json(told(event, Told::Kind::over), 2s), Not(HasSubstr("safe_for_ms")));
+    EXPECT_THAT(to_json(told(event, Told::Kind::over), 2s), Not(HasSubstr("newer_token")));
+    event.mutable_lost()->set_newer_token(19);
+    EXPECT_THAT(to_json(told(event, Told::Kind::over), 2s), HasSubstr("\"newer_token\":19"));
     event.mutable_released()->set_verdict(v1::VERDICT_HELD_THROUGHOUT);
     EXPECT_EQ(show(told(event, Told::Kind::over), 2s), "released: the lock was held throughout\n");
     EXPECT_EQ(to_json(told(event, Told::Kind::over), 2s),
@@ -190,6 +193,22 @@ TEST(AdminOutput, ExplainsWhoHasAndWhoWaits) {
     expect_harmless(text);
     expect_harmless(to_json(explained));
     EXPECT_THAT(to_json(explained), HasSubstr("\"priority\":-2,\"waiting_for_ms\":1500"));
+}
+
+TEST(AdminOutput, SaysWhenThereIsMore) {
+    v1::ExplainResponse explained;
+    EXPECT_THAT(show(explained), Not(HasSubstr("cut:")));
+    EXPECT_THAT(to_json(explained), HasSubstr("\"cut\":false"));
+    explained.set_cut(true);
+    EXPECT_THAT(show(explained),
+                HasSubstr("cut: there are more waiters or events than are shown\n"));
+    EXPECT_THAT(to_json(explained), HasSubstr("\"cut\":true"));
+    v1::ListSessionsResponse sessions;
+    EXPECT_THAT(show(sessions), Not(HasSubstr("cut:")));
+    EXPECT_THAT(to_json(sessions), HasSubstr("\"cut\":false"));
+    sessions.set_cut(true);
+    EXPECT_THAT(show(sessions), HasSubstr("cut: there are more sessions than are shown\n"));
+    EXPECT_THAT(to_json(sessions), HasSubstr("\"cut\":true"));
 }
 
 TEST(AdminOutput, AFreeLockHasNothingToExplain) {
