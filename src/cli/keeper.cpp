@@ -43,6 +43,11 @@ std::optional<Told> Keeper::renew() {
     not_before_ = boot_now() + kRetry;
     const bool gone =
         held.error().code == ExitCode::lost || held.error().code == ExitCode::not_found;
+    if (held.error().metadata.contains("revoked")) {  // still good until the deadline
+        v1::LeaseEvent event;
+        event.mutable_lost()->set_cause(v1::LOSS_CAUSE_REVOKED);
+        return over(lost("it was revoked"), std::move(event));
+    }
     return gone ? std::optional{over(lost("it is another's now, or the store forgot it"))}
                 : std::nullopt;
 }

@@ -253,9 +253,12 @@ Result<Grant> LockManager::confirmed(const RenewCommand& command,
         return tl::unexpected(recovering(options_.command_timeout));
     }
     if (answer.revoked) {
-        return fail(Reason::lease_lost,
-                    "an operator has taken the lock away, and the lease is not renewed any more: "
-                    "stop using what it protects by the deadline that you were told");
+        Failed revoked =
+            fail(Reason::lease_lost,
+                 "an operator has taken the lock away, and the lease is not renewed any more: stop "
+                 "using what it protects by the deadline that you were told");
+        revoked.value().metadata = {{"revoked", "true"}};
+        return revoked;
     }
     if (!answer.renewed) {
         watchdog_.gone(command.lease);

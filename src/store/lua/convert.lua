@@ -50,8 +50,10 @@ if one then
 else
     -- A late copy of the command that made it exclusive shall do nothing.
     for at = 1, #lock.calls, 16 do
-        local count = tonumber(lock.more[4] or '0') + (at - 1) / 16
-        close(lock.key, string.sub(lock.calls, at, at + 15), 'e', now, count, lock.more[5], false)
+        local call = string.sub(lock.calls, at, at + 15)
+        if call ~= id then
+            close(lock.key, call, 'e', now, tonumber(lock.more[4] or '0') + (at - 1) / 16, lock.more[5], false)
+        end
     end
     one = {expiry = ends, token = lock.token, since = tonumber(lock.more[1]), units = 1, delay = lock.delay,
            was = lock.was, closes = lock.closes, calls = lock.calls, host = lock.host or '',
