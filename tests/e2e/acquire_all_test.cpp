@@ -355,5 +355,21 @@ TEST_F(AcquireAll, BadRequests) {
     EXPECT_TRUE(acquire_all(client_, request({"a", "b"})).ok()) << "none of these took a lock";
 }
 
+TEST_F(AcquireAll, ASetWithMaxHoldIsHandedOnWhenItsDaemonGoes) {
+    pb::AcquireAllRequest kept = request({"a", "b", "c"}, 2s);
+    kept.set_max_hold_ms(60'000);
+    ASSERT_TRUE(acquire_all(client_, kept).ok());
+    daemon_.process().signal(SIGTERM);
+    ASSERT_EQ(daemon_.process().wait(20s), 0) << daemon_.log();
+    const auto until = Steady::now() + 5s;  // well past the ttl
+    ASSERT_TRUE(eventually([&] { return Steady::now() > until; }));
+    for (const pb::Lease& lease : all_.leases()) {
+        ASSERT_TRUE(other_.get(lease.name()).ok()) << lease.name();
+        EXPECT_EQ(other_.lock.holders(0).fencing_token(), lease.fencing_token());
+    }
+    ASSERT_TRUE(other_.release(all_.lease_id()).ok());
+    EXPECT_EQ(other_.released.verdict(), pb::VERDICT_HELD_THROUGHOUT);
+}
+
 }  // namespace
 }  // namespace holdfast::e2e

@@ -196,5 +196,23 @@ TEST_F(ConvertTest, BadInput) {
     EXPECT_EQ(convert(client_, client_.lease.lease_id(), pb::MODE_EXCLUSIVE).reason, "LEASE_LOST");
 }
 
+// Up and down again between two renewals: who renews hears of the outcome, and goes on.
+TEST_F(ConvertTest, TwiceElsewhereAndTheStreamGoesOn) {
+    Daemon second{{"--store", redis_.url()}};
+    Client elsewhere{second.address()};
+    HoldStream hold{client_, shared("a")};
+    ASSERT_EQ(hold.next(), Event::kGranted);
+    ASSERT_TRUE(convert(elsewhere, hold.lease.lease_id(), pb::MODE_EXCLUSIVE).ok());
+    ASSERT_TRUE(convert(elsewhere, elsewhere.lease.lease_id(), pb::MODE_SHARED).ok());
+    const std::uint64_t token = elsewhere.lease.fencing_token();
+    do {
+        ASSERT_EQ(hold.next(), Event::kRenewed);
+    } while (hold.event.renewed().lease().fencing_token() != token);
+    EXPECT_EQ(hold.event.renewed().lease().mode(), pb::MODE_SHARED);
+    ASSERT_TRUE(client_.release(hold.lease.lease_id()).ok());  // by its first id
+    EXPECT_EQ(client_.released.verdict(), pb::VERDICT_HELD_THROUGHOUT);
+    EXPECT_TRUE(other_.acquire("a").ok());
+}
+
 }  // namespace
 }  // namespace holdfast::e2e

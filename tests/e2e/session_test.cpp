@@ -225,5 +225,44 @@ TEST_F(SessionTest, TheSameOwnerEntersAgainAndLeavesAsOften) {
     EXPECT_TRUE(other_.acquire("a").ok());
 }
 
+TEST_F(SessionTest, WhoEntersAgainAndLeavesInOneMessageIsStillInside) {
+    SessionStream session{client_};
+    pb::AcquireRequest request = Client::request("a");
+    request.set_reentrant(true);
+    const auto first = session.acquire(request);
+    ASSERT_TRUE(session.send());
+    const pb::Lease lease = session.result(first).acquire().lease();
+    const auto again = session.acquire(request);
+    const auto inner = session.release(lease.lease_id());
+    ASSERT_TRUE(session.send());
+    EXPECT_EQ(session.result(inner).release().verdict(), pb::VERDICT_HELD_THROUGHOUT);
+    EXPECT_TRUE(session.result(again).has_acquire());
+    EXPECT_EQ(other_.acquire("a").reason, "LOCK_HELD");
+    const auto outer = session.release(lease.lease_id());
+    ASSERT_TRUE(session.send());
+    EXPECT_EQ(session.result(outer).release().verdict(), pb::VERDICT_HELD_THROUGHOUT);
+    EXPECT_TRUE(other_.acquire("a").ok());
+}
+
+TEST_F(SessionTest, ALeaseThatIsSharedNowIsNotEnteredAsAnExclusiveOne) {
+    SessionStream session{client_};
+    pb::AcquireRequest request = Client::request("a");
+    request.set_reentrant(true);
+    const auto first = session.acquire(request);
+    ASSERT_TRUE(session.send());
+    pb::Operation& convert = session.add();
+    convert.mutable_convert()->set_lease_id(session.result(first).acquire().lease().lease_id());
+    convert.mutable_convert()->set_mode(pb::MODE_SHARED);
+    const std::uint64_t converted = convert.id();
+    ASSERT_TRUE(session.send());
+    ASSERT_TRUE(session.result(converted).has_convert());
+    pb::AcquireRequest reader = Client::request("a");
+    reader.set_mode(pb::MODE_SHARED);
+    ASSERT_TRUE(other_.acquire(reader).ok());
+    const auto again = session.acquire(request);
+    ASSERT_TRUE(session.send());
+    EXPECT_EQ(reason(session.result(again)), "LOCK_HELD");
+}
+
 }  // namespace
 }  // namespace holdfast::e2e

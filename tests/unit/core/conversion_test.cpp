@@ -132,5 +132,46 @@ TEST_F(ConversionTest, ARevokedLeaseEndsAtItsDeadlineAndNotBefore) {
     EXPECT_EQ(listener_->losses, std::vector{LossCause::revoked});
 }
 
+TEST_F(ConversionTest, ARevokedLeaseIsNotMadeToLastByConvertingIt) {
+    const Grant grant = hold_streamed(Mode::exclusive);
+    manager_.revoke(
+        {grant.lease.name, {}, Revocation::lost, 0ms, "now"}, kNever, [](const auto&) {});
+    store_.deliver();
+    const Instant ends = store_.expiry("a");
+    for (int i = 0; i < 5; ++i) {
+        convert(grant.lease, Mode::shared);
+        pass(200ms);
+        convert(grant.lease, Mode::exclusive);
+        pass(200ms);
+    }
+    EXPECT_GT(clock_.now(), ends);
+    const auto other = acquire(request("a", "other"));
+    store_.deliver();
+    EXPECT_TRUE(*other && **other);
+}
+
+// Holder ids are any bytes; those of this test have NULs.
+TEST_F(ConversionTest, TheNoticeOfARevocationCanBeRead) {
+    std::vector<std::string> told;
+    redis_.on_publish = [&](const std::string&, const std::string& payload) {
+        told.push_back(payload);
+    };
+    const Grant grant = hold_streamed(Mode::exclusive);
+    ASSERT_NE(grant.lease.holder.view().find('\0'), std::string_view::npos);
+    test::FakeStore operators{redis_, clock_, "station2"};
+    operators.revoke(
+        {grant.lease.name, {}, Revocation::lost, 0ms, "a reason"}, 1s, [](const auto&) {});
+    told.clear();
+    operators.deliver();
+    ASSERT_EQ(told.size(), 1U);
+    const auto notice = store_.parse_notice(told.front());
+    ASSERT_TRUE(notice);
+    EXPECT_EQ(notice->kind, store::Notice::Kind::revoked);
+    EXPECT_EQ(notice->holder, grant.lease.holder);
+    EXPECT_EQ(notice->how, Revocation::lost);
+    EXPECT_EQ(notice->reason, "a reason");
+    EXPECT_EQ(notice->name, grant.lease.name);
+}
+
 }  // namespace
 }  // namespace holdfast::core
