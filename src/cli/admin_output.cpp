@@ -187,6 +187,9 @@ std::string show(const v1::GetStatusResponse& status) {
     for (const std::string& reason : status.reasons()) {
         text += "         " + show_text(reason) + "\n";
     }
+    for (const std::string& warning : status.warnings()) {
+        text += "warning: " + show_text(warning) + "\n";
+    }
     return text + "leases:  " + std::to_string(status.leases()) +
            "\nwaiting: " + std::to_string(status.waiting()) +
            "\nup for:  " + show_duration(milliseconds{status.uptime_ms()}) + "\n";
@@ -197,6 +200,7 @@ std::string to_json(const v1::GetStatusResponse& status) {
                                          {"daemon", status.daemon()},
                                          {"ready", status.ready()},
                                          {"reasons", json_of_texts(status.reasons())},
+                                         {"warnings", json_of_texts(status.warnings())},
                                          {"leases", status.leases()},
                                          {"waiting", status.waiting()},
                                          {"uptime_ms", status.uptime_ms()}});

@@ -25,6 +25,7 @@ struct Options {
     std::size_t connections = 1;
     std::size_t locks = 0;
     std::string duration;
+    std::uint32_t replicas = 0;
 };
 
 // Names that no other run uses.
@@ -48,8 +49,10 @@ ExitCode bench(const Options& options, Context& context) {
         for (std::size_t lock = i % locks; lock < locks; lock += options.clients) {
             own.push_back(prefix + std::to_string(lock));
         }
-        clients.push_back(std::make_unique<LockClient>(
-            channels[i % channels.size()], std::move(own), locks < options.clients));
+        clients.push_back(std::make_unique<LockClient>(channels[i % channels.size()],
+                                                       std::move(own),
+                                                       locks < options.clients,
+                                                       options.replicas));
     }
     const LoadResult result =
         run_load(clients, 2, parse_duration(options.duration).value_or(kDuration));
@@ -77,6 +80,10 @@ void add_bench(CLI::App& app, Context& context) {
         ->check(CLI::Range(0, 10'000'000))
         ->capture_default_str();
     add_duration(*verb, "--duration", options->duration, "how long; 5s");
+    verb->add_option("--replicas",
+                     options->replicas,
+                     "how many replicas of the store must acknowledge each grant; 0: none")
+        ->check(CLI::Range(0, 16));
     verb->callback([options, &context] {
         context.chosen = [options, &context] { return bench(*options, context); };
     });

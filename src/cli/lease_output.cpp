@@ -23,6 +23,7 @@ void print_lease(Context& context, const Held& held) {
             {"safe_for_ms", safe_for.count()},
             {"next_renew_in_ms", lease.next_renew_in_ms()},
             {"durability", v1::Durability_Name(lease.durability())},
+            {"replicas", lease.replicas()},
         };
         context.out << json_line(json);
         return;
@@ -32,6 +33,9 @@ void print_lease(Context& context, const Held& held) {
                 << "token:    " << lease.fencing_token() << '\n'
                 << "ttl:      " << show_duration(std::chrono::milliseconds{lease.ttl_ms()}) << '\n'
                 << "safe_for: " << show_duration(safe_for) << " from now\n";
+    if (lease.replicas() > 0) {
+        context.out << "replicas: " << lease.replicas() << " or more have it\n";
+    }
 }
 
 }  // namespace holdfast::cli

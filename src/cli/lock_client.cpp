@@ -19,11 +19,16 @@ constexpr milliseconds kCallTimeout{40'000};
 
 LockClient::LockClient(const std::shared_ptr<grpc::Channel>& channel,
                        std::vector<std::string> locks,
-                       bool waits)
+                       bool waits,
+                       std::uint32_t replicas)
     : stub_(v1::LockService::NewStub(channel)), locks_(std::move(locks)) {
     acquire_.set_ttl_ms(static_cast<std::uint64_t>(kTtl.count()));
     acquire_.set_wait_ms(waits ? static_cast<std::uint64_t>(kWait.count()) : 0);
     acquire_.set_owner("holdfast bench");
+    if (replicas > 0) {
+        acquire_.set_durability(v1::DURABILITY_REPLICATED);
+        acquire_.set_replicas(replicas);
+    }
 }
 
 std::size_t LockClient::call(grpc::CompletionQueue& queue, void* tag) {

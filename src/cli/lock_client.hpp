@@ -18,10 +18,11 @@ namespace holdfast::cli {
 
 class LockClient final : public LoadClient {
 public:
-    // `waits`: for its turn; else each acquire tries once.
+    // `waits`: for its turn; else each acquire tries once. `replicas`: that have to acknowledge each grant.
     LockClient(const std::shared_ptr<grpc::Channel>& channel,
                std::vector<std::string> locks,
-               bool waits);
+               bool waits,
+               std::uint32_t replicas);
 
     std::size_t call(grpc::CompletionQueue& queue, void* tag) override;
     std::string ended() override;

@@ -37,6 +37,10 @@ Request common(const RequestOptions& options) {
     request.set_request_id(random_request_id());
     request.set_priority(options.priority);
     request.set_lock_delay_ms(milliseconds_of(options.lock_delay));
+    if (options.replicas > 0) {
+        request.set_durability(v1::DURABILITY_REPLICATED);
+        request.set_replicas(options.replicas);
+    }
     request.set_mode(options.shared ? v1::MODE_SHARED : v1::MODE_UNSPECIFIED);
     return request;
 }
@@ -76,6 +80,10 @@ void add_request_options(CLI::App& verb, RequestOptions& options) {
                  "--lock-delay",
                  options.lock_delay,
                  "how long nobody gets the lock after it was lost without a release");
+    verb.add_option("--replicas",
+                    options.replicas,
+                    "how many replicas of the store must acknowledge the grant and each renewal")
+        ->check(CLI::Range(1, 16));
     verb.add_option("--owner", options.owner, "shown to others; user@host");
     verb.add_option("--metadata", options.metadata, "shown to others; up to 4 KiB");
 }

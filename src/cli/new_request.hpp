@@ -22,6 +22,7 @@ struct RequestOptions {
     std::string permit;  // K/N; empty: none
     int priority = 0;
     std::string lock_delay;
+    std::uint32_t replicas = 0;
 };
 
 // Of N permits in all hands together, K.

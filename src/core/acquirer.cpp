@@ -44,8 +44,8 @@ Acquirer::Ticket Acquirer::acquire(AcquireRequest request, Done<Grant> done) {
 }
 
 void Acquirer::enqueue(Ticket ticket, AcquireRequest request, Done<Grant> done) {
-    if (draining_) {
-        done(tl::unexpected(shutting_down()));
+    if (auto error = turned_away()) {
+        done(tl::unexpected(*std::move(error)));
         return;
     }
     Contest& contest = contest_of(request.name);
@@ -174,6 +174,7 @@ std::optional<Acquirer::Offer> Acquirer::offer(const LockName& name) {
     contest.held_until = clock_.now();
     contest.under_way = 1;
     contest.has_ticket = true;
+    first.asked_at = clock_.now();
     first.under_way = first.leaves_ticket = true;
     contest.stated.reset();
     Want want = want_of(first);
@@ -194,6 +195,28 @@ void Acquirer::handed(Ticket ticket, StoreResult<AcquireAnswer> answer) {
 
 void Acquirer::drain() {
     draining_ = true;
+    turn_away();
+}
+
+void Acquirer::set_unfit(std::string why) {
+    unfit_ = std::move(why);
+    if (!unfit_.empty()) {
+        turn_away();
+    }
+}
+
+// Why nobody is served, if so.
+std::optional<Error> Acquirer::turned_away() const {
+    if (draining_) {
+        return shutting_down();
+    }
+    if (!unfit_.empty()) {
+        return Error{Reason::store_unavailable, "nothing was done: " + unfit_};
+    }
+    return std::nullopt;
+}
+
+void Acquirer::turn_away() {
     std::vector<Attempt*> resting;
     for (const auto& [ticket, attempt] : attempts_) {
         if (attempt->under_way) {
@@ -203,7 +226,7 @@ void Acquirer::drain() {
         }
     }
     for (Attempt* attempt : resting) {
-        withdraw(*attempt, tl::unexpected(shutting_down()));
+        withdraw(*attempt, tl::unexpected(refusal(*attempt)));
     }
 }
 
@@ -217,7 +240,7 @@ void Acquirer::withdraw(Attempt& attempt, Result<Grant> result) {
     }
     if (contest.empty()) {
         leave_if_empty(contest);
-    } else if (contest.outdated() && !contest.failure && !draining_) {
+    } else if (contest.outdated() && !contest.failure && !turned_away()) {
         ask(contest);
     }
 }
@@ -293,11 +316,15 @@ Error Acquirer::refusal(const Attempt& attempt) const {
                 "the store's answer was lost and could not be had again in time; the lock is not "
                 "yours, and what may have been granted is being undone"};
     }
-    if (draining_) {
-        return shutting_down();
+    if (!attempt.not_durable.empty()) {
+        return {Reason::not_durable,
+                attempt.not_durable + "; the lock is not yours, and the grant is being undone"};
+    }
+    if (auto error = turned_away()) {
+        return *std::move(error);
     }
     if (contest.failure) {
-        return {Reason::store_unavailable, "the store did not answer: " + contest.failure->message};
+        return {Reason::store_unavailable, "nothing was done: " + contest.failure->message};
     }
     const Milliseconds left = remaining(clock_.now(), contest.held_until);
     if (contest.recovering) {
@@ -305,7 +332,7 @@ Error Acquirer::refusal(const Attempt& attempt) const {
     }
     const std::size_t queue = contest.waiters.size() + contest.waiting_elsewhere;
     Error error{Reason::lock_held,
-                contest.holder.token.value == 0
+                contest.holder.token.value == 0 && contest.holder.owner.empty()
                     ? "others wait for the lock"
                     : "the lock is held by \"" + contest.holder.owner + "\" for up to " +
                           std::to_string(left.count()) + " ms more, unless renewed"};

@@ -13,6 +13,8 @@
 //             -> no answer: back off, then again with the same holder id, which the store treats as
 //                the same request. Who gives up at its end hears STORE_UNAVAILABLE if no sending can
 //                have been executed, else OUTCOME_UNKNOWN, and the reaper cancels behind it
+//             -> granted, but too few replicas have acknowledged it: as no answer; at the end, at once
+//                for those who do not wait, NOT_DURABLE
 //   resting   until freed() (a release here, or the store's notice), the holder's expiry, or the
 //             safety poll, which also keeps our ticket alive -> asking
 //   over      nobody is left: our ticket, if there may be one, is taken back
@@ -57,8 +59,9 @@ struct AcquireRequest {
     Milliseconds wait{0};      // 0: try once
     Milliseconds max_hold{0};  // above 0: the watchdog renews for so long
     Access access;
-    bool upgrade = false;  // `holder` shares the lock and wants it for itself
-    bool watched = false;  // of an upgrade: the lease is watched here
+    bool upgrade = false;       // `holder` shares the lock and wants it for itself
+    bool watched = false;       // of an upgrade: the lease is watched here
+    std::uint8_t replicas = 0;  // of the store, that have to acknowledge it
     Milliseconds lock_delay{0};
     int priority = 0;
     std::string owner;
@@ -119,6 +122,9 @@ public:
 
     // Answers everybody who waits with DRAINING. Acquires under way still get their answer.
     void drain();
+    // Nothing is asked for while the store is not fit to keep locks: STORE_UNAVAILABLE, with the reason,
+    // to everybody who waits and who comes. Empty: it is fit again.
+    void set_unfit(std::string why);
 
     // One who waits, as Explain shows it.
     struct Waiting {
@@ -142,18 +148,21 @@ private:
 
     void enqueue(Ticket ticket, AcquireRequest request, Done<Grant> done);
     Contest& contest_of(const LockName& name);
+    std::optional<Error> turned_away() const;
+    void turn_away();
     std::optional<Error> too_many(const Contest& contest, const AcquireRequest& request) const;
     void enter(Contest& contest, Attempt& attempt);
     void ask(Contest& contest);
     void send(Attempt& attempt, const Want& want);
     Want want_of(const Attempt& attempt) const;
     void on_answer(Attempt& attempt, StoreResult<AcquireAnswer> answer);
-    void on_granted(Attempt& attempt, FencingToken token);
+    void on_granted(Attempt& attempt, const Granted& granted);
     void on_busy(Attempt& attempt, Busy busy);
     static void tell_waiting(Contest& contest);
     static Error deadlock();
     void on_not_held(Attempt& attempt);
     void on_failure(Attempt& attempt, const StoreError& error);
+    void on_not_durable(Attempt& attempt, const StoreError& error);
     void go_on(Contest& contest);
     void rest(Contest& contest);
     void refuse_triers(Contest& contest);
@@ -173,6 +182,7 @@ private:
     Random random_;
     Ticket next_ticket_ = 1;
     bool draining_ = false;
+    std::string unfit_;       // why the store is
     bool answering_ = false;  // a `done` is being called
     std::size_t ghosts_ = 0;  // attempts whose caller has gone
     absl::flat_hash_map<std::string_view, std::unique_ptr<Contest>> contests_;  // key: its name

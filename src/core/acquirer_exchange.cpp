@@ -15,6 +15,8 @@ constexpr Backoff kStoreBackoff{Milliseconds{20}, Milliseconds{500}};
 constexpr int kPollJitterPercent = 20;
 // A grant of which less than a quarter is left when it is read is not given out.
 constexpr int kLeastLeft = 4;
+// Between looks at a lock that is held by one who tells nobody when it goes: as often as its like look at ours.
+constexpr Duration kElsewherePoll = Milliseconds{100};
 // Acquires that go out together: those who can share.
 constexpr std::size_t kMaxBatch = 64;
 // Grants in a row that were read too late, before the attempt is given up: each holds the lock.
@@ -33,6 +35,7 @@ Want Acquirer::want_of(const Attempt& attempt) const {
             .upgrade = request.upgrade,
             .watched = request.watched || request.max_hold > Milliseconds{0} ||
                        request.listener != nullptr,
+            .replicas = request.replicas,
             .lock_delay = request.lock_delay,
             .arrival = attempt.arrival,
             .owner = request.owner,
@@ -44,7 +47,7 @@ void Acquirer::ask(Contest& contest) {
     contest.freed_meanwhile = false;
     contest.failure.reset();
     contest.held_until = clock_.now();
-    contest.recovering = false;
+    contest.recovering = contest.elsewhere = false;
     const std::vector<Attempt*> batch = contest.next_batch(kMaxBatch);
     contest.under_way = batch.size();
     contest.if_granted = contest.heads_after(batch);
@@ -72,7 +75,7 @@ void Acquirer::ask(Contest& contest) {
 
 void Acquirer::send(Attempt& attempt, const Want& want) {
     attempt.under_way = true;
-    attempt.sent_at = clock_.now();
+    attempt.asked_at = attempt.sent_at = clock_.now();
     const Milliseconds timeout = std::min(options_.command_timeout, attempt.request.ttl.value);
     store_.acquire({attempt.request.name, want, timeout},
                    [this, &attempt](auto answer) { on_answer(attempt, std::move(answer)); });
@@ -87,12 +90,13 @@ void Acquirer::on_answer(Attempt& attempt, StoreResult<AcquireAnswer> answer) {
         on_failure(attempt, answer.error());
     } else {
         attempt.unknown = false;
+        attempt.not_durable.clear();
         attempt.failures = 0;
         if (const auto* granted = std::get_if<Granted>(&*answer)) {
             if (!attempt.asks_again) {
                 contest.stated = contest.if_granted[attempt.place_in_batch];
             }
-            on_granted(attempt, granted->token);
+            on_granted(attempt, *granted);
         } else if (auto* busy = std::get_if<Busy>(&*answer)) {
             if (attempt.leaves_ticket) {
                 contest.stated = contest.if_refused;
@@ -117,10 +121,15 @@ void Acquirer::on_answer(Attempt& attempt, StoreResult<AcquireAnswer> answer) {
     }
 }
 
-void Acquirer::on_granted(Attempt& attempt, FencingToken token) {
+void Acquirer::on_granted(Attempt& attempt, const Granted& granted) {
     Contest& contest = *attempt.contest;
     const AcquireRequest& request = attempt.request;
-    const Grant grant{{request.name, *request.holder, token, request.granted_access()},
+    const FencingToken token = granted.token;
+    const Grant grant{{request.name,
+                       *request.holder,
+                       token,
+                       request.granted_access(),
+                       std::max(request.replicas, granted.replicas)},
                       request.call,
                       request.ttl,
                       HOLDFAST_PLANTED(deadline_from_reply) ? clock_.now() : attempt.sent_at};
@@ -150,6 +159,7 @@ void Acquirer::on_busy(Attempt& attempt, Busy busy) {
     const Instant now = clock_.now();
     contest.holder = std::move(busy.holder);
     contest.recovering = busy.recovering;
+    contest.elsewhere = busy.elsewhere;
     contest.waiting_elsewhere = busy.waiting_elsewhere;
     contest.held_until = now + contest.holder.expires_in;
     if (!attempt.done || attempt.tries_once() || attempt.end_at <= now) {
@@ -203,14 +213,22 @@ void Acquirer::on_failure(Attempt& attempt, const StoreError& error) {
     contest.stated.reset();
     ++attempt.failures;
     if (error.failure == StoreFailure::unknown) {
-        if (!attempt.lingering && !draining_) {
-            attempt.end_at = std::min(std::max(attempt.end_at, now + options_.resolve_window),
-                                      attempt.request.call_deadline);
+        if (!attempt.lingering && !turned_away()) {
+            // A release that brought it along may have been repeated for long.
+            const Instant most =
+                attempt.asked_at + options_.command_timeout + options_.resolve_window;
+            const Instant resolved_by = std::min(now + options_.resolve_window, most);
+            attempt.end_at =
+                std::min(std::max(attempt.end_at, resolved_by), attempt.request.call_deadline);
         }
         attempt.lingering = attempt.unknown = true;
         attempt.quiet_after = now + options_.command_timeout;
     }
-    if (!attempt.done || attempt.end_at <= now || (attempt.tries_once() && !attempt.lingering)) {
+    if (error.failure == StoreFailure::not_durable) {
+        on_not_durable(attempt, error);
+    }
+    const bool may_ask_again = attempt.lingering && attempt.not_durable.empty();
+    if (!attempt.done || attempt.end_at <= now || (attempt.tries_once() && !may_ask_again)) {
         end(attempt, tl::unexpected(refusal(attempt)));
         return;
     }
@@ -218,6 +236,14 @@ void Acquirer::on_failure(Attempt& attempt, const StoreError& error) {
         contest.unresolved.insert(&attempt);
         attempt.wait_over.set(attempt.end_at, [this, &attempt] { on_wait_over(attempt); });
     }
+}
+
+// The store has granted it, and does no more. An upgrade is not undone: the lease stands, in either mode.
+void Acquirer::on_not_durable(Attempt& attempt, const StoreError& error) {
+    attempt.lingering = true;
+    attempt.quiet_after = std::max(attempt.quiet_after, clock_.now());
+    attempt.unknown = attempt.request.upgrade;
+    attempt.not_durable = error.message;
 }
 
 // After the answers: to the next attempts, or to rest, or to the end of the contest.
@@ -237,7 +263,9 @@ void Acquirer::go_on(Contest& contest) {
 
 void Acquirer::rest(Contest& contest) {
     const Instant now = clock_.now();
-    Instant again = now + jittered(options_.safety_poll, kPollJitterPercent, random_);
+    Instant again = now + jittered(contest.elsewhere ? kElsewherePoll : options_.safety_poll,
+                                   kPollJitterPercent,
+                                   random_);
     if (contest.failure) {
         unsigned failures = 1;
         for (const Attempt* attempt : contest.unresolved) {

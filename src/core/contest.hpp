@@ -28,6 +28,7 @@ struct Acquirer::Attempt {
     Contest* contest = nullptr;
     Instant arrival;         // less the priority; decides the order
     Instant end_at{};        // when waiting, or asking after a lost reply, ends
+    Instant asked_at{};      // of the first sending of those that one answer is awaited for
     Instant sent_at{};       // of the last sending
     Instant quiet_after{};   // no sending with a lost reply is executed after this
     bool under_way = false;  // a sending has no answer yet
@@ -36,6 +37,7 @@ struct Acquirer::Attempt {
     bool asks_again = false;     // a retry: first, whether its lease stands already
     bool lingering = false;      // some sending had or may still have an effect
     bool unknown = false;        // the last word on it is a lost reply
+    std::string not_durable;     // the last word on it is a grant that too few replicas have; why
     bool knows_it_waits = false;
     unsigned failures = 0;
     unsigned too_late = 0;  // grants that were read when little was left of them
@@ -75,6 +77,7 @@ struct Acquirer::Contest {
     Queue unresolved;  // of both, those whose last answer was lost, and retries
     std::size_t under_way = 0;
     bool recovering = false;  // the last answer: nothing is granted yet, by anybody
+    bool elsewhere = false;   // the last answer: held by one who tells nobody when it goes
     bool freed_meanwhile = false;
     bool has_ticket = false;                           // the store may have a ticket of ours
     std::optional<QueueHead> stated;                   // the one it has, as far as is known

@@ -30,6 +30,7 @@ LockManager::Ticket LockManager::convert(ConvertRequest request, Done<Grant> don
     upgrade.wait = request.wait;
     upgrade.access = Access{Mode::shared};
     upgrade.upgrade = true;
+    upgrade.replicas = request.lease.replicas;
     upgrade.watched = watched;
     upgrade.received_at = request.times.received_at;
     upgrade.call_deadline = request.times.deadline;

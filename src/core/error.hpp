@@ -22,6 +22,7 @@ enum class Reason {
     mode_conflict,      // the name is in use in another mode, or by a key that is no lock
     store_unavailable,  // nothing was done
     outcome_unknown,    // the reply was lost and could not be resolved in time; treat as not held
+    not_durable,        // too few replicas acknowledged it in time; a grant was undone
     recovering,         // new grants wait after the store lost its memory; retry_after
     quota,              // more than one client may have; the message names the limit
     queue_full,         // a cap on waiters or calls is reached
@@ -48,13 +49,13 @@ inline Failed fail(Reason reason, std::string message) {
 }
 
 inline Error recovering(std::chrono::milliseconds left) {
-    return {
-        Reason::recovering,
-        "the store has lost its memory; nothing is granted before every lease that could exist has "
-        "ended",
-        {},
-        {{"remaining_ms", std::to_string(left.count())}},
-        left};
+    return {Reason::recovering,
+            "the store has lost its memory, or its clock was set forward; nothing is granted "
+            "before every "
+            "lease that could exist has ended",
+            {},
+            {{"remaining_ms", std::to_string(left.count())}},
+            left};
 }
 
 inline Failed invalid(std::string field, std::string message) {

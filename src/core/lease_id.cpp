@@ -1,6 +1,7 @@
 #include "core/lease_id.hpp"
 
 #include "core/holder_ids.hpp"
+#include "core/limits.hpp"
 
 #include <absl/strings/escaping.h>
 #include <boost/crc.hpp>
@@ -28,6 +29,7 @@ constexpr std::size_t kLocksAt = kCountAt + 1;
 constexpr std::size_t kLengthAt = 8;  // in the part of one lock
 constexpr std::size_t kNameAt = kLengthAt + 2;
 constexpr std::size_t kCrcBytes = 4;
+constexpr unsigned kModeBits = 3;
 constexpr std::size_t kMaxEncoded =
     (kLocksAt + LeaseSet::kMaxLocks * (kNameAt + LockName::kMaxBytes) + kCrcBytes) * 4 / 3 + 3;
 
@@ -51,6 +53,27 @@ HolderId get_id(std::string_view raw, std::size_t at) {
     HolderId id;
     std::copy_n(raw.begin() + static_cast<std::ptrdiff_t>(at), id.bytes.size(), id.bytes.begin());
     return id;
+}
+
+char mode_byte(const Lease& lease) {
+    return static_cast<char>(static_cast<unsigned>(lease.access.mode) |
+                             static_cast<unsigned>(lease.replicas) << kModeBits);
+}
+
+// As mode_byte() has made it; empty if it has not.
+struct ModeByte {
+    Mode mode;
+    std::uint8_t replicas;
+};
+std::optional<ModeByte> parse_mode_byte(char byte) {
+    const auto bits = static_cast<unsigned char>(byte);
+    const unsigned mode = bits & ((1U << kModeBits) - 1);
+    const auto replicas = static_cast<std::uint8_t>(bits >> kModeBits);
+    if (mode < static_cast<unsigned>(Mode::exclusive) ||
+        mode > static_cast<unsigned>(Mode::permit) || replicas > Limits::kMaxReplicas) {
+        return std::nullopt;
+    }
+    return ModeByte{static_cast<Mode>(mode), replicas};
 }
 
 std::uint32_t crc_of(std::string_view bytes) {
@@ -81,11 +104,11 @@ std::string unsealed(std::string_view text) {
 }
 
 std::optional<Lease> lease_of(std::string_view raw) {
-    const char mode = raw.size() > kAccessAt ? raw[kModeAt] : '\0';
-    if (mode < static_cast<char>(Mode::exclusive) || mode > static_cast<char>(Mode::permit)) {
+    const auto mode = parse_mode_byte(raw.size() > kAccessAt ? raw[kModeAt] : '\0');
+    if (!mode) {
         return std::nullopt;
     }
-    Access access{static_cast<Mode>(mode)};
+    Access access{mode->mode};
     std::size_t name_at = kAccessAt;
     if (access.mode == Mode::permit) {
         if (raw.size() <= kAccessAt + kPermitBytes) {
@@ -99,13 +122,16 @@ std::optional<Lease> lease_of(std::string_view raw) {
     if (!name) {
         return std::nullopt;
     }
-    return Lease{
-        *std::move(name), get_id(raw, kHolderAt), {get<std::uint64_t>(raw, kTokenAt)}, access};
+    return Lease{*std::move(name),
+                 get_id(raw, kHolderAt),
+                 {get<std::uint64_t>(raw, kTokenAt)},
+                 access,
+                 mode->replicas};
 }
 
 std::optional<LeaseSet> set_of(std::string_view raw) {
-    const char mode = raw.size() > kLocksAt ? raw[kModeAt] : '\0';
-    if (mode != static_cast<char>(Mode::exclusive) && mode != static_cast<char>(Mode::shared)) {
+    const auto mode = parse_mode_byte(raw.size() > kLocksAt ? raw[kModeAt] : '\0');
+    if (!mode || mode->mode == Mode::permit) {
         return std::nullopt;
     }
     LeaseSet set{get_id(raw, kSecretAt), {}};
@@ -120,7 +146,7 @@ std::optional<LeaseSet> set_of(std::string_view raw) {
         }
         const HolderId holder = holder_in_set(set.secret, *name);
         set.leases.push_back(
-            {*std::move(name), holder, {get<std::uint64_t>(raw, 0)}, {static_cast<Mode>(mode)}});
+            {*std::move(name), holder, {get<std::uint64_t>(raw, 0)}, {mode->mode}, mode->replicas});
         raw.remove_prefix(kNameAt + length);
     }
     return raw.empty() && set.leases.size() == count ? std::optional{std::move(set)} : std::nullopt;
@@ -131,7 +157,7 @@ std::optional<LeaseSet> set_of(std::string_view raw) {
 std::string encode_lease_id(const Lease& lease) {
     std::string raw(kAccessAt, '\0');
     raw[0] = kFormatOne;
-    raw[kModeAt] = static_cast<char>(lease.access.mode);
+    raw[kModeAt] = mode_byte(lease);
     put(raw, kTokenAt, lease.token.value);
     put(raw, kHolderAt, lease.holder);
     if (lease.access.mode == Mode::permit) {
@@ -145,7 +171,7 @@ std::string encode_lease_id(const Lease& lease) {
 std::string encode_lease_id(const LeaseSet& set) {
     std::string raw(kLocksAt, '\0');
     raw[0] = kFormatSet;
-    raw[kModeAt] = static_cast<char>(set.leases.front().access.mode);
+    raw[kModeAt] = mode_byte(set.leases.front());
     put(raw, kSecretAt, set.secret);
     raw[kCountAt] = static_cast<char>(set.leases.size());
     for (const Lease& lease : set.leases) {

@@ -6,7 +6,7 @@
 //
 // Layout of one lease before base64url (no padding), integers big-endian:
 //   1 byte  format (1)
-//   1 byte  mode
+//   1 byte  mode in the low 3 bits; above them how many replicas must confirm each renewal (0 to 16)
 //   8 bytes fencing token
 //  16 bytes holder id
 //   8 bytes permits and limit, 4 each; only with mode permit
@@ -15,7 +15,7 @@
 //           nothing; ownership is proved by the holder id in the store.
 // Of a set:
 //   1 byte  format (2)
-//   1 byte  mode, exclusive or shared
+//   1 byte  mode, exclusive or shared, and replicas, as above
 //  16 bytes secret of the set; the holder ids are derived from it (holder_ids.hpp)
 //   1 byte  how many locks; for each, sorted by name:
 //     8 bytes fencing token
@@ -38,6 +38,9 @@ struct Lease {
     HolderId holder;
     FencingToken token;
     Access access = {};
+    // How many replicas of the store have acknowledged the grant, at least, and must acknowledge each
+    // renewal. 0: the primary alone counts.
+    std::uint8_t replicas = 0;
 };
 
 // Leases of several locks that were taken together and end together.

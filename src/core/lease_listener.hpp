@@ -16,8 +16,9 @@ namespace holdfast::core {
 
 enum class LossCause {
     deadline,  // no renewal could be confirmed before the deadline
-    taken,     // the store says that the lease is no longer there, or somebody else's
-    revoked,   // an operator took it away, or its holder was asked to yield and did not
+    taken,     // the lease is no longer in the store, or somebody else's
+    revoked,  // an operator took it away, or its holder was asked to yield and did not; nobody else is
+              // granted the lock before the deadline that was told
     max_hold,  // it has been held for as long as its holder wanted at most
     moved,     // it was resumed on another stream
 };

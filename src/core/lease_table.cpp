@@ -1,5 +1,7 @@
 #include "core/lease_table.hpp"
 
+#include <algorithm>
+
 namespace holdfast::core {
 
 HeldLease& LeaseTable::put(const Lease& lease) {
@@ -12,6 +14,7 @@ HeldLease& LeaseTable::put(const Lease& lease) {
     if (!slot) {
         slot = std::make_unique<HeldLease>(lease);
     }
+    slot->lease.replicas = std::max(slot->lease.replicas, lease.replicas);
     return *slot;
 }
 

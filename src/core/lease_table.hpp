@@ -34,6 +34,7 @@ struct HeldLease : HeapPlace {
     Instant converted_at{};      // its mode or token is known since
     Instant closes_at = kNever;  // it was revoked: its holder shall give it up by then
     bool revoked = false;        // and is not renewed any more
+    bool streamed = false;       // somebody has listened
 
     bool watched() const { return renew_at != kNever; }
     Instant next_event() const { return renewing ? deadline : std::min(deadline, renew_at); }

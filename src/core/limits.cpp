@@ -102,6 +102,27 @@ Result<Milliseconds> Limits::check_lock_delay(std::uint64_t lock_delay_ms) {
     return Milliseconds{lock_delay_ms};
 }
 
+Result<std::uint8_t> Limits::check_replicas(bool replicated, std::uint32_t replicas) const {
+    if (!replicated && replicas == 0) {
+        return 0;
+    }
+    if (!replicated) {
+        return invalid("replicas", "replicas goes with durability REPLICATED only; leave it 0");
+    }
+    if (max_replicas == 0) {
+        return invalid("durability",
+                       "durability is REPLICATED, but this store has no replicas that could be "
+                       "asked; leave it out");
+    }
+    if (replicas == 0 || replicas > max_replicas) {
+        return invalid("replicas",
+                       "replicas is " + std::to_string(replicas) +
+                           "; with durability REPLICATED it is 1 to " +
+                           std::to_string(max_replicas));
+    }
+    return static_cast<std::uint8_t>(replicas);
+}
+
 Result<int> Limits::check_priority(std::int32_t priority) {
     if (priority < -kMaxPriority || priority > kMaxPriority) {
         return invalid("priority", "priority is " + std::to_string(priority) + "; it is -10 to 10");

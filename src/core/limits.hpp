@@ -16,7 +16,8 @@ struct Limits {
     static constexpr int kMaxPriority = 10;
     static constexpr Milliseconds kMaxLockDelay = std::chrono::minutes{1};
     static constexpr Milliseconds kMaxGrace = std::chrono::minutes{10};
-    static constexpr Milliseconds kLowestTtl{100};  // what min_ttl may be set to
+    static constexpr std::uint8_t kMaxReplicas = 16;  // who can be asked to acknowledge
+    static constexpr Milliseconds kLowestTtl{100};    // what min_ttl may be set to
     static constexpr Milliseconds kHighestTtl = std::chrono::hours{1};  // likewise max_ttl
 
     Ttl default_ttl{Milliseconds{10'000}};
@@ -29,6 +30,7 @@ struct Limits {
     std::size_t max_waiters = 1'000'000;          // at this daemon, of all locks together
     std::size_t max_session_leases = 100'000;     // with acquires that wait
     std::size_t max_session_operations = 10'000;  // under way
+    std::uint8_t max_replicas = kMaxReplicas;     // 0: this store has none that could be asked
 
     Result<Ttl> check_ttl(std::uint64_t ttl_ms) const;  // 0 means default_ttl
     Result<Milliseconds> check_wait(std::uint64_t wait_ms) const;
@@ -39,6 +41,8 @@ struct Limits {
     // Above 0 if it is wanted (on_disconnect is GRACE), 0 if not.
     static Result<Milliseconds> check_grace(std::uint64_t grace_ms, bool wanted);
     static Result<Milliseconds> check_lock_delay(std::uint64_t lock_delay_ms);
+    // How many replicas have to acknowledge it: 0 if that is not asked for.
+    Result<std::uint8_t> check_replicas(bool replicated, std::uint32_t replicas) const;
     static Result<int> check_priority(std::int32_t priority);
     static Result<std::string> check_owner(std::string owner);
     static Result<std::string> check_metadata(std::string metadata);

@@ -14,6 +14,7 @@ Error as_error(const StoreError& error) {
             return {Reason::mode_conflict, error.message};
         case StoreFailure::not_executed:
         case StoreFailure::unknown:  // of a read: nothing can have been done
+        case StoreFailure::not_durable:
             break;
     }
     return {Reason::store_unavailable, "the store did not answer: " + error.message};
@@ -252,6 +253,15 @@ Result<Grant> LockManager::confirmed(const RenewCommand& command,
     if (answer.recovering) {
         return tl::unexpected(recovering(options_.command_timeout));
     }
+    if (answer.not_durable) {
+        return fail(
+            Reason::not_durable,
+            "too few replicas of the store have acknowledged it in time: the lease is yours "
+            "until the deadline that you were told before, unless it is renewed again");
+    }
+    if (!answer.failure.empty()) {
+        return fail(Reason::outcome_unknown, answer.failure);
+    }
     if (answer.revoked) {
         Failed revoked =
             fail(Reason::lease_lost,
@@ -260,11 +270,16 @@ Result<Grant> LockManager::confirmed(const RenewCommand& command,
         revoked.value().metadata = {{"revoked", "true"}};
         return revoked;
     }
+    if (answer.released) {
+        watchdog_.ended(command.lease.holder, {Verdict::held_throughout, {}});
+        return fail(Reason::lease_lost, "the lease has been released");
+    }
     if (!answer.renewed) {
         watchdog_.gone(command.lease);
         return lease_lost(answer, command.lease.token);
     }
     Grant grant{command.lease, HolderId{}, command.ttl, sent_at};
+    grant.lease.replicas = std::max(grant.lease.replicas, answer.replicas);
     if (answer.now) {  // it has been converted since the caller heard of it
         grant.lease.token = answer.now->token;
         grant.lease.access = answer.now->access;
@@ -298,6 +313,11 @@ void LockManager::resume(ResumeRequest request, Done<Grant> done) {
         return;
     }
     const auto what = std::make_shared<ResumeRequest>(std::move(request));
+    if (!wanted(*what)) {
+        done(fail(Reason::lease_lost,
+                  "its stream has gone, or it has been resumed here on another"));
+        return;
+    }
     StoreRetry<RenewAnswer>::run(
         clock_,
         timers_,
@@ -322,8 +342,17 @@ void LockManager::resume(ResumeRequest request, Done<Grant> done) {
                 watchdog_.drain();
             }
         },
-        // Not once more for a stream that has gone: its client may have resumed elsewhere by then.
-        [what] { return !what->listener || what->listener->listens(); });
+        [this, what] { return wanted(*what); });
+}
+
+// Not for a stream that has gone: its client may have resumed elsewhere by then. Nor as one that nobody
+// listens for, if its client has come here meanwhile, even if it has left: that is how long it lasts.
+bool LockManager::wanted(const ResumeRequest& request) {
+    if (request.listener) {
+        return request.listener->listens();
+    }
+    const HeldLease* held = watchdog_.find(request.lease.holder);
+    return request.from.empty() || held == nullptr || !held->streamed;
 }
 
 void LockManager::cap(const Lease& lease, const LeaseListener* listener, Milliseconds max_hold) {

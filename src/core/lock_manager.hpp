@@ -71,7 +71,7 @@ public:
 
     using Listener = std::shared_ptr<LeaseListener>;
     // Renews a lease and watches it for this listener from now on, wherever it was watched before; or, with
-    // `from`, only if that station has watched it so far.
+    // `from`, only if that station has watched it so far, and no stream has here.
     struct ResumeRequest {
         Lease lease;
         Ttl ttl;
@@ -134,6 +134,13 @@ public:
         return watchdog_.unattended(most);
     }
 
+    // Nothing is granted while the store is not fit to keep locks; leases go on. Empty: it is fit.
+    void set_unfit(std::string why) { acquirer_.set_unfit(std::move(why)); }
+    // The store may have ended leases early: those that are watched are at risk until they are renewed.
+    void doubt_leases(std::string_view why) { watchdog_.doubt(why); }
+    // The store has lost its memory, or is another one: see Watchdog.
+    void renew_all() { watchdog_.renew_all(); }
+
     // No new grants from here on; those who wait hear DRAINING. Leases stay in the store.
     void drain();
     Counts counts() const;
@@ -142,6 +149,7 @@ private:
     Instant give_up_at(Instant call_deadline) const;
     static StoreResult<AcquireAnswer> handed(const Result<ReleaseAnswer>& answer);
     static Result<Released> released(const Lease& lease, bool held, const ReleaseAnswer& answer);
+    bool wanted(const ResumeRequest& request);
     void downgrade(ConvertRequest request, Ttl ttl, Done<Grant> done);
     Result<Grant> confirmed(const RenewCommand& command,
                             const RenewAnswer& answer,

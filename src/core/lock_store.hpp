@@ -25,6 +25,8 @@ namespace holdfast::core {
 enum class StoreFailure {
     not_executed,
     unknown,
+    not_durable,  // executed, but too few replicas have acknowledged it in time, or it is not known;
+                  // a grant is not to be believed, and has to be undone
     mode_conflict,  // the key holds something that is not a lock of this mode; not executed
 };
 
@@ -66,8 +68,9 @@ struct Want {
     HolderId call;  // which call claims the lease; see cancel()
     Ttl ttl;
     Access access;
-    bool upgrade = false;  // `holder` shares the lock and wants it exclusively
-    bool watched = false;  // tell this daemon if another ends the lease
+    bool upgrade = false;       // `holder` shares the lock and wants it exclusively
+    bool watched = false;       // tell this daemon if another ends the lease
+    std::uint8_t replicas = 0;  // that have to acknowledge it
     Milliseconds lock_delay{0};
     Instant arrival{};
     std::string_view owner;
@@ -88,17 +91,20 @@ struct AcquireCommand {
 // Who holds a lock, as another contender may know it.
 struct HolderSummary {
     std::string owner;
-    FencingToken token;         // 0: nobody, but it is the turn of others who wait
+    FencingToken token;         // 0 without an owner: nobody, but it is the turn of others who wait
     Milliseconds expires_in{};  // in the store, at the time of the answer: worth another look then
 };
 
 struct Granted {
     FencingToken token;
+    std::uint8_t replicas = 0;  // so many have acknowledged it, at least
 };
 struct Busy {
     HolderSummary holder;
     std::size_t waiting_elsewhere = 0;  // at other daemons
     bool recovering = false;            // nobody is granted anything before `holder.expires_in`
+    bool elsewhere =
+        false;  // held by one who is no client of ours (token 0), and tells nobody when it goes
 };
 struct Closed {};  // the holder id was released, or the call cancelled, before: never granted again
 struct Deadlocked {};  // an upgrade while another holder waits for one
@@ -131,9 +137,13 @@ struct RenewAnswer {
     bool renewed = false;
     FencingToken newest;        // the lock's newest token, 0 if the store has no trace of the lock
     bool recovering = false;    // the store has lost its memory, and may know better later
+    bool not_durable = false;   // done, but too few replicas have acknowledged it: extends nothing
+    std::uint8_t replicas = 0;  // renewed: so many have acknowledged it, at least
     std::optional<HeldAs> now;  // only of a lease that is there
     bool revoked = false;       // it is there, but is not renewed any more: it ends by itself
     std::optional<Milliseconds> closes_in;  // it was revoked, and is renewed for so long yet
+    bool released = false;  // it was, seconds ago, while it was held; one that is not there
+    std::string failure;  // not empty: nothing is known of this one, unlike others, and this is why
 };
 
 struct HolderState {
@@ -196,8 +206,8 @@ public:
                            StoreDone<RenewAnswer> done) = 0;
 
     // Renews one lease and has this daemon told from now on if another ends it. With `from`, a station,
-    // only if that one has been told so far; else the answer is as of one that is `revoked`. Safe to
-    // repeat.
+    // only if that one, or this daemon, has been told so far; else the answer is as of one that is
+    // `revoked`. Safe to repeat.
     virtual void adopt(const Lease& lease,
                        Ttl ttl,
                        std::string_view from,

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <iterator>
 #include <sys/timerfd.h>
 #include <system_error>
 #include <unistd.h>
@@ -48,15 +49,34 @@ void Shard::stop() {
 }
 
 void Shard::post(Task task) {
-    bool wake = false;
+    bool was_empty = false;
     {
         const std::lock_guard lock{mutex_};
-        wake = inbox_.empty();
+        was_empty = inbox_.empty();
         inbox_.push_back(std::move(task));
     }
-    if (wake) {
-        boost::asio::post(context_, [this] { drain_inbox(); });
+    if (was_empty) {
+        wake();
     }
+}
+
+void Shard::post_all(std::vector<Task>& tasks) {
+    bool was_empty = false;
+    {
+        const std::lock_guard lock{mutex_};
+        was_empty = inbox_.empty();
+        inbox_.insert(inbox_.end(),
+                      std::make_move_iterator(tasks.begin()),
+                      std::make_move_iterator(tasks.end()));
+    }
+    if (was_empty && !tasks.empty()) {
+        wake();
+    }
+    tasks.clear();
+}
+
+void Shard::wake() {
+    boost::asio::post(context_, [this] { drain_inbox(); });
 }
 
 void Shard::run() {

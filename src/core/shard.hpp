@@ -42,9 +42,12 @@ public:
 
     // From any thread. Tasks run in the order they were posted.
     void post(Task task);
+    // Posts all of them at once, and leaves none behind.
+    void post_all(std::vector<Task>& tasks);
 
 private:
     void run();
+    void wake();
     void drain_inbox();
     void arm();
     void wait_for_timer();

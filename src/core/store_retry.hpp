@@ -59,7 +59,7 @@ private:
             done_(fail(Reason::mode_conflict, error.message), sent_at_);
             return;
         }
-        unknown_ = unknown_ || error.failure == StoreFailure::unknown;
+        unknown_ = unknown_ || error.failure != StoreFailure::not_executed;
         const Instant again = clock_.now() + kBackoff.after(++failures_, random_);
         if (again >= until_ || (wanted_ && !wanted_())) {
             done_(unknown_ ? fail(Reason::outcome_unknown, "no answer in time: " + error.message)

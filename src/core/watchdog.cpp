@@ -17,6 +17,16 @@ constexpr Duration kFirstRetry = Milliseconds{50};
 // The last renewal asks for what is left until watch_until in whole milliseconds, rounded down.
 constexpr Duration kRounding = Milliseconds{1};
 
+std::string_view why_unanswered(const StoreResult<std::vector<RenewAnswer>>& answers,
+                                std::size_t place) {
+    if (!answers || !(*answers)[place].failure.empty()) {
+        return answers ? (*answers)[place].failure : answers.error().message;
+    }
+    return (*answers)[place].recovering
+               ? "its part of the store does not answer, or has lost its memory"
+               : "too few replicas of the store have acknowledged it";
+}
+
 }  // namespace
 
 Watchdog::Watchdog(const Clock& clock,
@@ -57,6 +67,7 @@ void Watchdog::granted(const Lease& lease, HolderId call, Ttl ttl, Instant sent_
 }
 
 void Watchdog::set_listener(HeldLease& held, std::shared_ptr<LeaseListener> listener) {
+    held.streamed = held.streamed || listener;
     const auto before = std::exchange(held.listener, std::move(listener));
     held.closes_at = kNever;  // the new one is told of a revocation, too
     if (before && before != held.listener) {
@@ -80,6 +91,7 @@ HeldLease& Watchdog::confirmed(const Lease& lease, Instant sent_at) {
     if (held == nullptr) {
         return table_.put(lease);
     }
+    held->lease.replicas = std::max(held->lease.replicas, lease.replicas);
     if (sent_at >= held->converted_at) {  // else it may be older news
         convert(*held, {lease.token, lease.access});
     }
@@ -295,9 +307,10 @@ void Watchdog::on_answers(const std::vector<RenewCommand>& commands,
             continue;
         }
         held->renewing = false;
-        if (!answers || (*answers)[i].recovering) {
+        if (!answers || (*answers)[i].recovering || (*answers)[i].not_durable ||
+            !(*answers)[i].failure.empty()) {
             ++counters_.unanswered;
-            fail(*held, answers ? "the store has lost its memory" : answers.error().message);
+            fail(*held, why_unanswered(answers, i));
         } else {
             on_answer(*held, commands[i], (*answers)[i], sent_at);
         }
@@ -320,6 +333,8 @@ void Watchdog::on_answer(HeldLease& held,
         confirm(held, command.ttl, sent_at);
     } else if (answer.revoked) {
         stop_renewing(held);
+    } else if (answer.released) {  // elsewhere, and the store's notice of it was lost
+        ended(held.lease.holder, {Verdict::held_throughout, {}});
     } else if (command.lease.token == held.lease.token) {
         ++counters_.lost;
         lose(held, LossCause::taken, "the store says that the lease is gone");
@@ -342,13 +357,17 @@ void Watchdog::confirm(HeldLease& held, Ttl ttl, Instant sent_at) {
     }
 }
 
-void Watchdog::fail(HeldLease& held, std::string_view why) {
+void Watchdog::put_at_risk(HeldLease& held, std::string_view why) {
     if (++held.failures == 1) {
         observer_.lease_at_risk(held.lease, why);
         if (held.listener) {
             held.listener->at_risk(held.deadline, why);
         }
     }
+}
+
+void Watchdog::fail(HeldLease& held, std::string_view why) {
+    put_at_risk(held, why);
     if (held.watched()) {  // it may have ceased to be while the call was under way
         const Backoff backoff{kFirstRetry, std::max<Duration>(held.ttl.value / 10, kFirstRetry)};
         held.renew_at = clock_.now() + backoff.after(held.failures, random_);

@@ -9,11 +9,13 @@
 //             -> renewing, when due; up to 128 leases that are due soon go in one call
 //   renewing  a call is under way
 //             -> watched, confirmed: deadline = the call's send time + ttl
-//             -> watched, no answer: AT_RISK at the first; again after a back-off; deadline stays,
+//             -> watched, no answer, or too few replicas acknowledged it: AT_RISK at the first; again after a back-off; deadline stays,
 //                                    for an unknown outcome extends nothing
-//             -> gone, the store says it is not ours: LOST at once
+//             -> gone, the store says it is not ours: LOST at once; or that it was released: RELEASED
 //             -> plain, it was revoked and its time to yield is over: LOST at its deadline
-//   any       the deadline passes first: gone; LOST if it was watched. An answer that comes later
+//             (renewing, too, at once: all of them, if the store has lost its memory; see renew_all())
+//   any       the store's clock was set: AT_RISK, until the next renewal is confirmed
+//             the deadline passes first: gone; LOST if it was watched. An answer that comes later
 //             finds no entry and changes nothing.
 //             it was released, here or elsewhere: gone
 //             its stream broke, or it is being released: plain
@@ -94,12 +96,18 @@ public:
     void ended(const Lease& lease, const Released& released);
     // It was never told to anybody, unless another call has been granted the same lease.
     void forget(const Lease& lease, HolderId call);
+    // Every watched lease is at risk until its next renewal.
+    void doubt(std::string_view why);
     // Every listener hears that its lease has to move; nothing is renewed for them any more.
     void drain();
     // The store says that this very lease, as it was told, is gone.
     void gone(const Lease& lease);
     // It is lost, for a reason that the store knows.
     void lost(HolderId holder, LossCause cause, std::string_view why);
+
+    // The store has lost its memory, or is another one: all that is watched is renewed now, what ends
+    // first goes first.
+    void renew_all();
 
     // A lease that is renewed though nobody listens.
     struct Unattended {
@@ -148,6 +156,7 @@ private:
     void stop_renewing(HeldLease& held);
     void confirm(HeldLease& held, Ttl ttl, Instant sent_at);
     void fail(HeldLease& held, std::string_view why);
+    void put_at_risk(HeldLease& held, std::string_view why);
     void lose(HeldLease& held, LossCause cause, std::string_view why);
     void extend(HeldLease& held, Ttl ttl, Instant sent_at);
 
@@ -160,6 +169,7 @@ private:
     LeaseTable table_;
     Counters counters_;
     Timer timer_;
+    Instant renewed_all_at_{};
 };
 
 }  // namespace holdfast::core

@@ -1,12 +1,17 @@
-// What others do to a lease that is watched: it is converted, or taken away.
+// What others do to a lease that is watched: it is converted, taken away, or put in doubt.
 
+#include "core/limits.hpp"
 #include "core/watchdog.hpp"
+
+#include <algorithm>
 
 namespace holdfast::core {
 namespace {
 
 // Two words about the same deadline differ by the way of a message.
 constexpr Duration kSameTime = std::chrono::seconds{1};
+// Between two times that all are renewed, so that a store that forgets all the time is not flooded.
+constexpr Duration kBetweenRenewingAll = Milliseconds{100};
 
 }  // namespace
 
@@ -43,7 +48,8 @@ void Watchdog::revoked(HolderId holder,
     if (how == Revocation::yield) {
         ask_to_yield(*held, closes_in, reason);
     } else {
-        lose(*held, LossCause::revoked, reason);
+        // At once: another may have it already, and no deadline counts any more.
+        lose(*held, how == Revocation::at_once ? LossCause::taken : LossCause::revoked, reason);
     }
 }
 
@@ -59,6 +65,22 @@ void Watchdog::ask_to_yield(HeldLease& held, Milliseconds closes_in, std::string
     }
 }
 
+// Due since the deadline less the longest ttl: in the order of deadlines, and none later than now.
+void Watchdog::renew_all() {
+    const Instant now = clock_.now();
+    if (now < renewed_all_at_ + kBetweenRenewingAll) {
+        return;
+    }
+    renewed_all_at_ = now;
+    for (HeldLease* held : table_.all()) {
+        if (held->watched()) {
+            held->renew_at = std::min(held->renew_at, held->deadline - Limits::kHighestTtl);
+            table_.moved(*held);
+        }
+    }
+    arm();
+}
+
 void Watchdog::stop_renewing(HeldLease& held) {
     held.revoked = true;
     held.renew_at = kNever;
@@ -69,6 +91,15 @@ void Watchdog::stop_renewing(HeldLease& held) {
 void Watchdog::gone(const Lease& lease) {
     if (HeldLease* held = table_.find(lease)) {
         lose(*held, LossCause::taken, "the store says that the lease is gone");
+    }
+}
+
+// Renewed when it is due, not all at once: until then nobody is granted anything.
+void Watchdog::doubt(std::string_view why) {
+    for (HeldLease* held : table_.all()) {
+        if (held->watched()) {
+            put_at_risk(*held, why);
+        }
     }
 }
 

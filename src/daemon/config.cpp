@@ -201,7 +201,9 @@ std::string footer(const std::vector<Setting>& table) {
     return text +
            "\nExit codes: 0 ended as asked, 1 failed, 2 wrong usage or setting, 3 Redis "
            "unreachable\n"
-           "(store.fail_fast), 4 cannot listen. SIGTERM drains; a second one ends at once.";
+           "(store.fail_fast), 4 cannot listen. SIGTERM drains; a second one ends at once. SIGHUP "
+           "reads\n"
+           "the store's user, password and certificates anew, also from the file.";
 }
 
 std::variant<Flags, Exit> parse_flags(std::vector<std::string> arguments,

@@ -1,5 +1,6 @@
 #include "daemon/daemon.hpp"
 
+#include "daemon/durability.hpp"
 #include "daemon/parts.hpp"
 #include "daemon/peer_answers.hpp"
 #include "holdfast/version.hpp"
@@ -24,13 +25,38 @@ constexpr std::chrono::seconds kSurveyPatience{1};
 // Between two looks whether other daemons have taken over.
 constexpr std::chrono::milliseconds kHandoverLook{10};
 
+// Of the Sentinels; read at start only.
 std::string read_password(const std::string& path) {
     std::ifstream stream{path};
     std::string password;
-    if (!std::getline(stream, password)) {
-        throw std::runtime_error("store.password_file " + path + " cannot be read or is empty");
+    if (!std::getline(stream, password) || password.empty()) {
+        throw std::runtime_error("store.sentinel_password_file " + path +
+                                 " cannot be read or is empty");
     }
     return password;
+}
+
+// Where the store is, as far as settings say it, without a look at files.
+redis::Settings described_store(const Settings& settings) {
+    const Settings::Store& from = settings.store;
+    const auto parsed = redis::parse_url(from.url);
+    if (!parsed) {
+        throw std::runtime_error("store.url: " + parsed.error());
+    }
+    redis::Settings store = *parsed;
+    if (!from.username.empty()) {
+        store.user = from.username;
+    }
+    if (!from.password.empty()) {
+        store.password = from.password;
+    }
+    store.password_file = from.password_file;
+    store.tls.ca_file = from.tls_ca;
+    store.tls.cert_file = from.tls_cert;
+    store.tls.key_file = from.tls_key;
+    store.tls.server_name = from.tls_server_name;
+    store.tls.at_least_1_3 = from.tls_min_version == "1.3";
+    return store;
 }
 
 // Host and process: the same for no two daemons at a time.
@@ -44,22 +70,25 @@ std::string own_name(const Settings& settings) {
     return std::string{host.data()}.substr(0, kLongestHost) + ':' + std::to_string(getpid());
 }
 
+// Of Redis' clock, which says `store_time` now; empty if it has not said anything yet.
+std::optional<std::chrono::microseconds> offset_of(std::int64_t store_time) {
+    if (store_time == 0) {
+        return std::nullopt;
+    }
+    return std::chrono::microseconds{store_time} -
+           std::chrono::floor<std::chrono::microseconds>(
+               std::chrono::system_clock::now().time_since_epoch());
+}
+
 }  // namespace
 
 redis::Settings store_settings(const Settings& settings) {
-    const auto parsed = redis::parse_url(settings.store.url);
-    if (!parsed) {
-        throw std::runtime_error("store.url: " + parsed.error());
-    }
-    redis::Settings store = *parsed;
-    if (!settings.store.username.empty()) {
-        store.user = settings.store.username;
-    }
-    if (!settings.store.password.empty()) {
-        store.password = settings.store.password;
-    }
-    if (!settings.store.password_file.empty()) {
-        store.password = read_password(settings.store.password_file);
+    redis::Settings store = described_store(settings);
+    store.access = std::make_shared<redis::Access>(store);
+    store.sentinels.user = settings.store.sentinel_username;
+    store.sentinels.password = settings.store.sentinel_password;
+    if (!settings.store.sentinel_password_file.empty()) {
+        store.sentinels.password = read_password(settings.store.sentinel_password_file);
     }
     return store;
 }
@@ -72,8 +101,11 @@ Daemon::Daemon(const Settings& settings,
       logger_(std::move(logger)),
       on_drain_(std::move(on_drain)),
       name_(own_name(settings)),
-      drain_timeout_(settings.drain.timeout) {
+      drain_timeout_(settings.drain.timeout),
+      access_(where.access ? where.access : std::make_shared<redis::Access>(where)) {
+    settings_.limits = limits_of(settings);
     redis::Settings store = where;
+    store.access = access_;
     store.client_name = "holdfastd";
     store.connect_timeout = settings.store.connect_timeout;
     store.connections = settings.store.connections;
@@ -124,9 +156,8 @@ void Daemon::start() {
         Parts& parts = *parts_[i];
         shards_->start(i, parts.manager);
         shards_->post_to(i, [&parts](core::LockManager&) {
-            parts.pool.start();
+            parts.store->start();
             parts.inbox->start();
-            parts.probe.start();
         });
     }
 }
@@ -150,8 +181,28 @@ void Daemon::stop() {
     http_.reset();  // it asks the shards
     shards_->stop();
     for (const auto& parts : parts_) {
-        parts->pool.stop();
+        parts->store->stop();
         parts->inbox->stop();
+    }
+}
+
+void Daemon::reload(const Settings& settings) {
+    if (const auto read = access_->reload(described_store(settings)); !read) {
+        logger_->error("reload: {}; nothing has changed", read.error());
+        return;
+    }
+    logger_->info(
+        "reload: the store's user, password and certificates are read anew; changes of other "
+        "settings take a restart");
+    for (std::size_t i = 0; i < shards_->size(); ++i) {
+        shards_->post_to(i, [logger = logger_, &parts = *parts_[i]](core::LockManager&) {
+            parts.store->authenticate_anew([logger](std::string_view error) {
+                logger->warn(
+                    "reload: Redis refuses the new password: {}; the connection goes on with "
+                    "the old one until it breaks",
+                    error);
+            });
+        });
     }
 }
 
@@ -184,8 +235,14 @@ auto Daemon::ask_shards(Read read)
 }
 
 std::vector<std::optional<ShardReport>> Daemon::survey() {
-    return ask_shards([](Parts& parts) {
-        return ShardReport{parts.manager.counts(), parts.observer.totals(), parts.pool.status()};
+    return ask_shards([this](Parts& parts) {
+        return ShardReport{parts.manager.counts(),
+                           parts.observer.totals(),
+                           parts.store->status(),
+                           parts.store->clock_set(),
+                           offset_of(parts.store->store_time(clock_.now())),
+                           parts.store->moves(),
+                           parts.store->waits()};
     });
 }
 
@@ -213,7 +270,7 @@ core::PeerAnswer Daemon::answer(Parts& parts, const core::PeerQuestion& question
         case core::PeerQuestion::Kind::explain:
             if (const auto name = core::LockName::parse(question.subject)) {
                 return explain(parts.manager, *name, clock_.now(), [&parts](core::Instant at) {
-                    return parts.store.store_time(at);
+                    return parts.store->store_time(at);
                 });
             }
             break;
@@ -229,7 +286,7 @@ core::PeerAnswer Daemon::answer(Parts& parts, const core::PeerQuestion& question
 // Renews from now on what a daemon that goes away has renewed for nobody who listens.
 void Daemon::adopt(Parts& parts, store::Offers::Offer offer) {
     const auto left = std::chrono::floor<core::Milliseconds>(
-        std::chrono::microseconds{offer.until_us - parts.store.store_time(clock_.now())});
+        std::chrono::microseconds{offer.until_us - parts.store->store_time(clock_.now())});
     if (left <= core::Milliseconds{0} || offer.ttl <= core::Ttl{} ||
         offer.ttl > settings_.limits.max_ttl) {
         return;
@@ -262,11 +319,8 @@ rpc::AdminPort Daemon::admin_port() {
     return {std::string{kVersion},
             name_,
             clock_.now(),
-            [this] {
-                const Condition now = readiness_->now();
-                return now.level == Condition::Level::ready ? std::vector<std::string>{}
-                                                            : std::vector{now.why};
-            },
+            [this] { return readiness_->reasons(); },
+            [this] { return readiness_->warnings(); },
             [this](std::size_t shard, auto question, auto done) {
                 parts_[shard]->peers.ask(std::move(question), std::move(done));
             },
@@ -275,6 +329,12 @@ rpc::AdminPort Daemon::admin_port() {
 
 void Daemon::on_readiness(const Condition& now) {
     server_->set_serving(now.serves());
+    const std::string unfit = now.forbids_grants() ? now.why : "";
+    if (unfit != std::exchange(unfit_, unfit)) {
+        for (std::size_t i = 0; i < shards_->size(); ++i) {
+            shards_->post_to(i, [unfit](core::LockManager& manager) { manager.set_unfit(unfit); });
+        }
+    }
     if (now.level == Condition::Level::ready) {
         logger_->info("ready: the store answers");
     } else {

@@ -28,8 +28,8 @@
 
 namespace holdfast::daemon {
 
-// Where the store is, from the settings. Throws std::runtime_error if the password file is
-// unreadable.
+// Where the store is and how to get in, from the settings. Throws std::runtime_error if a file of a
+// password or of TLS is unusable; it says which and why.
 redis::Settings store_settings(const Settings& settings);
 
 class Daemon {
@@ -46,6 +46,10 @@ public:
     void start();
     // Not from one of its threads; once.
     void stop();
+    // Takes the store's user, password and TLS from these settings, and from their files, anew. They are
+    // used for new connections, and the password is shown on those that are up. Refuses nothing
+    // meanwhile. If something is wrong with them, all stays as it was. Says in the log how it went.
+    void reload(const Settings& settings);
 
     std::vector<std::string> addresses() const { return server_->addresses(); }
     // Of the HTTP port; empty if there is none.
@@ -75,6 +79,8 @@ private:
     core::SystemClock clock_;
     admin::Metrics metrics_{rpc::kMethods, rpc::kStatusCodes};
     std::unique_ptr<Readiness> readiness_;
+    std::shared_ptr<redis::Access> access_;
+    std::string unfit_;  // why the shards grant nothing; of on_readiness(), one call at a time
     std::vector<std::unique_ptr<Parts>> parts_;
     std::unique_ptr<core::Shards> shards_;
     std::unique_ptr<rpc::Server> server_;

@@ -13,7 +13,7 @@
 
 #include "core/lock_manager.hpp"
 #include "core/timers.hpp"
-#include "store/redis_lock_store.hpp"
+#include "daemon/store_site.hpp"
 #include "store/redis_peers.hpp"
 
 namespace holdfast::daemon {
@@ -23,7 +23,7 @@ public:
     Handover(const core::Clock& clock,
              core::TimerQueue& timers,
              const core::LockManager& manager,
-             const store::RedisLockStore& store,
+             const StoreSite& store,
              store::RedisPeers& peers)
         : clock_(clock), manager_(manager), store_(store), peers_(peers), again_(timers) {}
 
@@ -39,7 +39,7 @@ private:
 
     const core::Clock& clock_;
     const core::LockManager& manager_;
-    const store::RedisLockStore& store_;
+    const StoreSite& store_;
     store::RedisPeers& peers_;
     core::Timer again_;
     bool offering_ = false;

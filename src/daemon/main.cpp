@@ -1,17 +1,22 @@
-// holdfastd: settings in, a running daemon, out on a signal.
+// holdfastd: settings in, a running daemon, out on a signal; SIGHUP reads credentials anew.
 
 #include "daemon/config.hpp"
 #include "daemon/daemon.hpp"
 #include "daemon/embedded_redis.hpp"
 #include "holdfast/version.hpp"
 
+#include <absl/strings/str_replace.h>
+#include <absl/strings/strip.h>
+
 #include <csignal>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <optional>
 #include <thread>
 #include <unistd.h>
+#include <variant>
 
 namespace {
 
@@ -27,7 +32,10 @@ int exit_with(ExitCode code, const std::string& why) {
 constexpr int kDrainAsked = SIGUSR1;
 
 const char* name_of(int signal) {
-    return signal == SIGTERM ? "SIGTERM" : signal == SIGINT ? "SIGINT" : "Drain";
+    return signal == SIGTERM  ? "SIGTERM"
+           : signal == SIGINT ? "SIGINT"
+           : signal == SIGHUP ? "SIGHUP"
+                              : "Drain";
 }
 
 // Signals are taken by sigwait, so every thread blocks them. To be called before there are threads.
@@ -37,6 +45,7 @@ sigset_t block_signals() {
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
     sigaddset(&signals, kDrainAsked);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     return signals;
@@ -69,7 +78,40 @@ void greet(const daemon::Daemon& holdfastd, const std::string& store) {
     std::cout << " acquire demo --ttl 30s\n\n" << std::flush;
 }
 
-int run(const daemon::Settings& settings) {
+// The settings as they are now in the file; the command line and the environment are still the same.
+using Configure = std::function<std::variant<daemon::Settings, daemon::Exit>()>;
+
+// SIGHUP. Whatever is wrong, the daemon goes on as it was.
+void reload(daemon::Daemon& holdfastd, const Configure& configure, spdlog::logger& logger) {
+    auto configured = configure();
+    if (const auto* wrong = std::get_if<daemon::Exit>(&configured)) {
+        logger.error("reload: {}; nothing has changed",
+                     absl::StrReplaceAll(absl::StripSuffix(wrong->text, "\n"), {{"\n", "; "}}));
+        return;
+    }
+    const auto& settings = std::get<daemon::Settings>(configured);
+    if (settings.store.url.empty()) {
+        logger.error("reload: store.url is not set any more; nothing has changed");
+        return;
+    }
+    holdfastd.reload(settings);
+}
+
+// The first signal that ends the daemon; SIGHUP does not.
+int serve(daemon::Daemon& holdfastd,
+          const sigset_t& signals,
+          const Configure& configure,
+          spdlog::logger& logger) {
+    for (;;) {
+        const int signal = wait_for(signals);
+        if (signal != SIGHUP) {
+            return signal;
+        }
+        reload(holdfastd, configure, logger);
+    }
+}
+
+int run(const daemon::Settings& settings, const Configure& configure) {
     sigset_t signals = block_signals();
     daemon::Settings used = settings;
     std::optional<daemon::EmbeddedRedis> embedded;
@@ -78,7 +120,12 @@ int run(const daemon::Settings& settings) {
         used.store.url = embedded->url();
         used.store.assume_new = true;
     }
-    const redis::Settings store = daemon::store_settings(used);
+    redis::Settings store;
+    try {
+        store = daemon::store_settings(used);
+    } catch (const std::exception& error) {
+        return exit_with(ExitCode::usage, error.what());
+    }
     const auto logger = daemon::make_logger(used.log.level, used.log.format);
     daemon::Daemon holdfastd{used, store, logger, [] { kill(getpid(), kDrainAsked); }};
     holdfastd.start();
@@ -97,11 +144,13 @@ int run(const daemon::Settings& settings) {
     greet(holdfastd,
           embedded ? "embedded, gone when this daemon ends; not for production" : store.address());
 
-    const int first = wait_for(signals);
+    // An embedded store has nothing to reload: SIGHUP is a terminal that has been closed.
+    const int first = embedded ? wait_for(signals) : serve(holdfastd, signals, configure, *logger);
     logger->info("{}: draining; SIGTERM {}ends at once from here on",
                  name_of(first),
                  first == kDrainAsked ? "twice " : "");
     sigdelset(&signals, kDrainAsked);
+    sigdelset(&signals, SIGHUP);
     std::thread{[signals, first] {
         if (first == kDrainAsked) {
             wait_for(signals);  // of the supervisor, who did not ask for the drain
@@ -118,13 +167,15 @@ int run(const daemon::Settings& settings) {
 
 int main(int argc, char** argv) {
     try {
-        auto configured =
-            daemon::configure({argv + 1, argv + argc}, daemon::holdfast_environment());
+        const Configure configure = [argc, argv] {
+            return daemon::configure({argv + 1, argv + argc}, daemon::holdfast_environment());
+        };
+        auto configured = configure();
         if (const auto* exit = std::get_if<daemon::Exit>(&configured)) {
             (exit->code == ExitCode::ok ? std::cout : std::cerr) << exit->text;
             return static_cast<int>(exit->code);
         }
-        return run(std::get<daemon::Settings>(configured));
+        return run(std::get<daemon::Settings>(configured), configure);
     } catch (const rpc::CannotListen& error) {
         return exit_with(ExitCode::cannot_listen, error.what());
     } catch (const admin::CannotListen& error) {

@@ -35,6 +35,12 @@ void add(ShardReport& total, const ShardReport& shard) {
     total.events.expired += shard.events.expired;
     total.events.unknown += shard.events.unknown;
     total.store += shard.store;
+    total.waits += shard.waits;
+    // All shards see the same clock.
+    total.clock_set.forward = std::max(total.clock_set.forward, shard.clock_set.forward);
+    total.clock_set.backward = std::max(total.clock_set.backward, shard.clock_set.backward);
+    total.clock_offset = shard.clock_offset ? shard.clock_offset : total.clock_offset;
+    total.primary_moves = std::max(total.primary_moves, shard.primary_moves);  // each hears of all
 }
 
 void scrape_locks(const core::LockManager::Counts& locks, admin::Scrape& scrape) {
@@ -112,6 +118,40 @@ void scrape_store(const redis::Pool::Status& store, admin::Scrape& scrape) {
                      seconds(latencies.total));
 }
 
+void scrape_waits(const store::Replication::Counters& waits, admin::Scrape& scrape) {
+    scrape.counter("holdfast_store_waits_total",
+                   "WAITs for replicas, each for one or more grants or renewals",
+                   number(waits.waits));
+    scrape.counter("holdfast_store_wait_seconds_total",
+                   "time that WAITs for replicas took, all together",
+                   seconds(waits.waited));
+    const char* name = "holdfast_store_waited_writes_total";
+    const char* help = "commands that were waited for, by whether enough replicas acknowledged";
+    scrape.counter(name, help, number(waits.asked - waits.too_few), {{"result", "enough"}});
+    scrape.counter(name, help, number(waits.too_few), {{"result", "too_few"}});
+}
+
+void scrape_clock(const ShardReport& total, admin::Scrape& scrape) {
+    const char* name = "holdfast_store_clock_steps_total";
+    const char* help = "times that the clock of Redis was set, against the clock of this machine";
+    scrape.counter(name, help, number(total.clock_set.forward), {{"direction", "forward"}});
+    scrape.counter(name, help, number(total.clock_set.backward), {{"direction", "backward"}});
+    if (total.clock_offset) {
+        scrape.gauge("holdfast_store_clock_offset_seconds",
+                     "the clock of Redis less this machine's; no lock depends on it",
+                     std::chrono::duration<double>(*total.clock_offset).count());
+    }
+}
+
+void scrape_checks(const std::vector<Check>& checks, admin::Scrape& scrape) {
+    for (const Check& check : checks) {
+        scrape.gauge("holdfast_store_check",
+                     "what Redis says of itself: 0 fine, 1 a warning, 2 nothing is granted for it",
+                     static_cast<double>(check.severity),
+                     {{"check", check.name}});
+    }
+}
+
 admin::Page alive(const Survey& survey) {
     const auto reports = survey();
     admin::Page page;
@@ -128,10 +168,18 @@ admin::Page alive(const Survey& survey) {
 }
 
 admin::Page ready(const Readiness& readiness) {
-    const Condition now = readiness.now();
-    return now.level == Condition::Level::ready
-               ? admin::Page{200, "ready\n"}
-               : admin::Page{kUnavailable, "not ready: " + now.why + "\n"};
+    admin::Page page{200, ""};
+    for (const std::string& reason : readiness.reasons()) {
+        page.status = kUnavailable;
+        page.body += "not ready: " + reason + "\n";
+    }
+    if (page.body.empty()) {
+        page.body = "ready\n";
+    }
+    for (const std::string& warning : readiness.warnings()) {
+        page.body += "warning: " + warning + "\n";
+    }
+    return page;
 }
 
 void scrape(const Readiness& readiness, const Survey& survey, admin::Scrape& scrape) {
@@ -156,6 +204,12 @@ void scrape(const Readiness& readiness, const Survey& survey, admin::Scrape& scr
     scrape_locks(total.locks, scrape);
     scrape_events(total.events, scrape);
     scrape_store(total.store, scrape);
+    scrape_waits(total.waits, scrape);
+    scrape_clock(total, scrape);
+    scrape_checks(readiness.checks(), scrape);
+    scrape.counter("holdfast_redis_primary_moves_total",
+                   "times that another primary was named, by Sentinels or a Cluster",
+                   number(total.primary_moves));
 }
 
 }  // namespace

@@ -3,7 +3,8 @@
 // What the HTTP port shows.
 //
 //   /livez    200 if every shard's thread answers within a second; else 503, and a restart helps
-//   /readyz   200 if calls are served; else 503 with the reason, and a restart does not help
+//   /readyz   200 if calls are served, with warnings if there are any, a line each; else 503 with the reasons,
+//             and a restart does not help
 //   /metrics  Prometheus; shards that do not answer within a second are left out and counted
 
 #include "admin/http_server.hpp"
@@ -12,7 +13,10 @@
 #include "daemon/logging.hpp"
 #include "daemon/readiness.hpp"
 #include "redis/pool.hpp"
+#include "store/redis_lock_store.hpp"
+#include "store/replication.hpp"
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <vector>
@@ -24,6 +28,10 @@ struct ShardReport {
     core::LockManager::Counts locks;
     LogObserver::Totals events;
     redis::Pool::Status store;
+    store::ClockSet clock_set;
+    std::optional<std::chrono::microseconds> clock_offset;  // of Redis' clock to this machine's
+    std::uint64_t primary_moves = 0;                        // that the Sentinels have told of
+    store::Replication::Counters waits;
 };
 
 // All shards' reports; empty where a shard did not answer in time.

@@ -6,12 +6,15 @@
 #include "daemon/daemon.hpp"
 #include "daemon/handover.hpp"
 #include "daemon/store_probe.hpp"
-#include "redis/subscriber.hpp"
-#include "store/redis_lock_store.hpp"
+#include "daemon/store_site.hpp"
+#include "store/inbox.hpp"
+#include "store/notices.hpp"
 #include "store/redis_peers.hpp"
 #include "store/watch_channels.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <memory>
 #include <random>
 #include <string>
@@ -54,43 +57,42 @@ inline std::string new_station(core::HolderIdSource& ids) {
 struct Daemon::Parts {
     Parts(Daemon& daemon,
           std::size_t number,
-          const redis::Settings& where,
+          const redis::Settings& given,
           const core::Clock& clock,
           StoreProbe::Report report)
         : index(number),
           shard(std::make_unique<core::Shard>(clock)),
-          pool(shard->context(), where, [this](const auto* server) { on_link(server); }),
           station(new_station(ids)),
-          store(pool,
-                clock,
-                {daemon.settings_.store.prefix,
-                 daemon.settings_.store.retention,
-                 {daemon.settings_.limits.max_ttl,
-                  daemon.settings_.store.assume_new,
-                  daemon.settings_.store.safety == "async"},
-                 station}),
-          inbox(std::make_shared<redis::Subscriber>(
+          notices(daemon.settings_.store.prefix),
+          store(make_store_site({shard->context(),
+                                 shard->timers(),
+                                 clock,
+                                 daemon.logger_,
+                                 daemon.settings_,
+                                 given,
+                                 station,
+                                 index == 0},
+                                listener(daemon, std::move(report)))),
+          inbox(std::make_unique<store::Inbox>(
               shard->context(),
-              where,
-              where.seed + 1,
+              clock,
+              store->inboxes(),
+              store->wanted_words(),
+              given.seed + 1,
+              // What the store says counts when it does; the word of a daemon, at once.
+              [this](auto payload) { return notices.parse(payload) ? store->wanted_words() : 1; },
               [this](auto, std::string_view payload) { on_notice(payload); },
               [this](bool again) { manager.watchers().listening(again); })),
-          feed(store, *inbox),
+          feed(notices, *inbox),
           observer(daemon.logger_, clock),
           manager(clock,
                   shard->timers(),
-                  store,
+                  store->locks(),
                   ids,
                   observer,
                   feed,
                   manager_options(daemon.settings_)),
-          probe(pool,
-                store.canary(),
-                clock,
-                shard->timers(),
-                daemon.settings_.store.command_timeout,
-                std::move(report)),
-          peers(pool,
+          peers(store->client(),
                 clock,
                 shard->timers(),
                 ids,
@@ -98,25 +100,58 @@ struct Daemon::Parts {
                  station,
                  daemon.name_,
                  daemon.settings_.store.command_timeout,
-                 where.seed + 2},
+                 given.seed + 2},
                 {[this, &daemon](const auto& question) { return daemon.answer(*this, question); },
                  [this, &daemon](auto offer) { daemon.adopt(*this, std::move(offer)); },
-                 [this](core::Instant at) { return store.store_time(at); }}),
-          handover(clock, shard->timers(), manager, store, peers) {
-        inbox->subscribe(store::RedisLockStore::channel_of(station));
+                 [this](core::Instant at) { return store->store_time(at); }}),
+          handover(clock, shard->timers(), manager, *store, peers) {
+        inbox->subscribe(store::Notices::channel_of(station));
     }
 
-    void on_link(const redis::ServerInfo* server) {
-        if (server != nullptr) {
-            store.canary().connected_to(*server);
-            peers.start();
+    // What the store tells this shard; one shard tells the log for all.
+    StoreSite::Listener listener(Daemon& daemon, StoreProbe::Report report) {
+        return {[this, report = std::move(report)](Condition found) {
+                    report(with_inbox(std::move(found)));
+                },
+                [&daemon](const auto& found) { daemon.readiness_->report(found); },
+                [this] { peers.start(); },
+                [this] { manager.renew_all(); },
+                [this, &daemon](std::chrono::microseconds by, bool beyond_guard) {
+                    on_clock_set(*daemon.logger_, by, beyond_guard);
+                },
+                [this] { inbox->relocate(); },
+                [this, &daemon](std::string_view news, bool is_warning) {
+                    if (index == 0) {
+                        daemon.logger_->log(
+                            is_warning ? spdlog::level::warn : spdlog::level::info, "{}", news);
+                    }
+                }};
+    }
+
+    Condition with_inbox(Condition found) const {
+        return found.level != Condition::Level::ready || inbox->refused().empty()
+                   ? found
+                   : Condition{Condition::Level::down, "SUBSCRIBE: " + inbox->refused()};
+    }
+
+    void on_clock_set(spdlog::logger& logger, std::chrono::microseconds by, bool beyond_guard) {
+        if (index == 0) {
+            const double seconds = std::abs(std::chrono::duration<double>(by).count());
+            logger.warn("store: the clock of Redis was set {} by {:.3f} s or more{}",
+                        by.count() > 0 ? "forward" : "back",
+                        seconds,
+                        beyond_guard ? ": leases may have ended early there; those that are held "
+                                       "are renewed, and new grants wait limits.max_ttl"
+                                     : "");
         }
-        probe.probe();
+        if (beyond_guard) {
+            manager.doubt_leases("the clock of Redis was set forward");
+        }
     }
 
     // What another daemon's command did for us.
     void on_notice(std::string_view payload) {
-        if (const auto notice = store.parse_notice(payload)) {
+        if (const auto notice = notices.parse(payload)) {
             switch (notice->kind) {
                 case store::Notice::Kind::freed:
                     manager.freed(notice->name);
@@ -142,14 +177,13 @@ struct Daemon::Parts {
     const std::size_t index;
     std::unique_ptr<core::Shard> shard;  // moves to Shards, which outlives this
     core::SystemHolderIds ids;
-    redis::Pool pool;
     std::string station;
-    store::RedisLockStore store;
-    std::shared_ptr<redis::Subscriber> inbox;
+    store::Notices notices;
+    std::unique_ptr<StoreSite> store;
+    std::unique_ptr<store::Inbox> inbox;
     store::WatchChannels feed;
     LogObserver observer;
     core::LockManager manager;
-    StoreProbe probe;
     store::RedisPeers peers;
     Handover handover;
 };

@@ -1,19 +1,32 @@
 #include "daemon/readiness.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace holdfast::daemon {
+namespace {
 
 using Level = Condition::Level;
 
+Condition nothing_known() {
+    return {Level::down, "the store has not answered yet"};
+}
+
+}  // namespace
+
 Readiness::Readiness(std::size_t shards, Listener listener)
-    : listener_(std::move(listener)),
-      found_(shards, {Level::down, "the store has not answered yet"}),
-      now_(worst()) {}
+    : listener_(std::move(listener)), found_(shards, nothing_known()), now_(all().front()) {}
 
 void Readiness::report(std::size_t shard, Condition found) {
     const std::lock_guard lock{mutex_};
     found_[shard] = std::move(found);
+    update();
+}
+
+void Readiness::report(std::vector<Check> found) {
+    const std::lock_guard lock{mutex_};
+    checked_ = true;
+    checks_ = std::move(found);
     update();
 }
 
@@ -24,7 +37,7 @@ void Readiness::drain() {
 }
 
 void Readiness::update() {
-    Condition now = worst();
+    Condition now = all().front();
     if (now == now_) {
         return;
     }
@@ -33,17 +46,29 @@ void Readiness::update() {
     changed_.notify_all();
 }
 
-Condition Readiness::worst() const {
+// The worst first; at the end one that is ready.
+std::vector<Condition> Readiness::all() const {
     if (draining_) {
-        return {Level::down, "draining"};
+        return {{Level::down, "draining"}, {}};
     }
-    Condition worst;
-    for (const Condition& one : found_) {
-        if (one.level > worst.level) {
-            worst = {one.level, "store: " + one.why};
+    std::vector<Condition> all = found_;
+    if (!checked_) {
+        all.push_back(nothing_known());
+    }
+    for (const Check& check : checks_) {
+        if (check.severity == Severity::refused) {
+            all.push_back({Level::unfit, check.text});
         }
     }
-    return worst;
+    all.emplace_back();
+    for (Condition& one : all) {
+        if (one.level > Level::ready) {
+            one.why = "store: " + one.why;
+        }
+    }
+    std::stable_sort(
+        all.begin(), all.end(), [](const auto& a, const auto& b) { return a.level > b.level; });
+    return all;
 }
 
 Condition Readiness::wait(std::chrono::milliseconds most) {
@@ -55,6 +80,34 @@ Condition Readiness::wait(std::chrono::milliseconds most) {
 Condition Readiness::now() const {
     const std::lock_guard lock{mutex_};
     return now_;
+}
+
+std::vector<std::string> Readiness::reasons() const {
+    const std::lock_guard lock{mutex_};
+    std::vector<std::string> reasons;
+    for (const Condition& one : all()) {
+        if (one.level > Level::ready &&
+            std::find(reasons.begin(), reasons.end(), one.why) == reasons.end()) {
+            reasons.push_back(one.why);
+        }
+    }
+    return reasons;
+}
+
+std::vector<std::string> Readiness::warnings() const {
+    const std::lock_guard lock{mutex_};
+    std::vector<std::string> warnings;
+    for (const Check& check : checks_) {
+        if (check.severity == Severity::warning) {
+            warnings.push_back("store: " + check.text);
+        }
+    }
+    return warnings;
+}
+
+std::vector<Check> Readiness::checks() const {
+    const std::lock_guard lock{mutex_};
+    return checks_;
 }
 
 }  // namespace holdfast::daemon

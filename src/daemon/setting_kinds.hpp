@@ -31,6 +31,14 @@ inline std::string quoted(const std::string& text) {
     return out + "\"";
 }
 
+inline std::string quoted_list(const std::vector<std::string>& texts) {
+    std::string list;
+    for (const std::string& text : texts) {
+        list += (list.empty() ? "" : ", ") + quoted(text);
+    }
+    return "[" + list + "]";
+}
+
 template <class Member>
 Setting text(std::string path, Member member, std::string help) {
     return {std::move(path),

@@ -25,7 +25,16 @@ struct Settings {
         std::string username;
         std::string password;
         std::string password_file;
+        std::string tls_ca;
+        std::string tls_cert;
+        std::string tls_key;
+        std::string tls_server_name;
+        std::string tls_min_version = "1.2";
+        std::string sentinel_username;
+        std::string sentinel_password;
+        std::string sentinel_password_file;
         std::string prefix = "hf:";
+        std::vector<std::string> coexist;  // see store/coexistence.hpp
         Milliseconds command_timeout{1000};
         Milliseconds connect_timeout{1000};
         std::size_t connections = 1;  // for each shard
@@ -34,6 +43,11 @@ struct Settings {
         bool fail_fast = false;
         bool assume_new = false;
         std::string safety = "safe";
+        bool allow_eviction = false;
+        std::size_t replicas = 0;
+        Milliseconds wait_timeout{250};
+        std::size_t quorum = 0;  // 0: a majority
+        std::string preflight = "warn";
     } store;
 
     core::Limits limits;

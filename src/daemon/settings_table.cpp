@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <iterator>
+#include <utility>
 
 namespace holdfast::daemon {
 namespace {
@@ -35,13 +36,7 @@ Setting grpc_addresses() {
                 settings.listen.grpc = values;
                 return {};
             },
-            [](const Settings& settings) {
-                std::string list;
-                for (const std::string& address : settings.listen.grpc) {
-                    list += (list.empty() ? "" : ", ") + quoted(address);
-                }
-                return "[" + list + "]";
-            }};
+            [](const Settings& settings) { return quoted_list(settings.listen.grpc); }};
 }
 
 Setting http_address() {
@@ -63,9 +58,12 @@ Setting store_url() {
     Setting setting = text(
         "store.url",
         [](Settings & s) -> auto& { return s.store.url; },
-        "redis://[user:password@]host[:port][/db] or unix:///path[?db=N]; empty: an embedded "
-        "Redis, "
-        "gone with the daemon, not for production");
+        "redis://[user:password@]host[:port][/db], rediss:// (TLS), unix:///path[?db=N], "
+        "redis+sentinel://[user:password@]host[:port],.../master[/db] (the Sentinels' hosts), "
+        "redis+cluster://[user:password@]host[:port],... (some nodes of a Cluster), "
+        "redis+quorum://[user:password@]host[:port],host[:port],host[:port] (3 or 5 independent "
+        "nodes), rediss+sentinel:// and so on; empty: an embedded Redis, gone with the daemon, "
+        "not for production");
     setting.read = [](Settings& settings, const Texts& values) -> Read {
         if (!values.front().empty()) {
             if (const auto parsed = redis::parse_url(values.front()); !parsed) {
@@ -79,15 +77,28 @@ Setting store_url() {
     return setting;
 }
 
-std::vector<Setting> store_settings() {
-    using S = Settings;
-    using namespace std::chrono_literals;
+Setting coexist() {
     return {
-        store_url(),
+        "store.coexist",
+        Kind::list,
+        "beginnings of lock names that redis-py, Dapr, redlock and the like lock as well, by a "
+        "plain key of that name (or \"NAMES=>KEYS\": it begins with KEYS instead): Holdfast takes "
+        "that key too, in one Redis or Sentinel, exclusive locks only; the same at all daemons",
+        [](Settings& settings, const Texts& values) -> Read {
+            settings.store.coexist = values;
+            return {};
+        },
+        [](const Settings& settings) { return quoted_list(settings.store.coexist); }};
+}
+
+// How to prove who we are to Redis, and whom to trust; SIGHUP reads it all anew.
+std::vector<Setting> access_settings() {
+    using S = Settings;
+    return {
         text(
             "store.username",
             [](S & s) -> auto& { return s.store.username; },
-            "Redis user; overrides the URL's"),
+            "Redis user (ACL); overrides the URL's"),
         secret(
             "store.password",
             [](S & s) -> auto& { return s.store.password; },
@@ -95,11 +106,55 @@ std::vector<Setting> store_settings() {
         text(
             "store.password_file",
             [](S & s) -> auto& { return s.store.password_file; },
-            "a file that holds the password, instead of store.password"),
+            "a file whose first line is the password, instead of store.password; read anew for "
+            "each connection and on SIGHUP, as are the files of store.tls_..."),
+        text(
+            "store.tls_ca",
+            [](S & s) -> auto& { return s.store.tls_ca; },
+            "with rediss://: PEM file of the authorities that may sign Redis' certificate; "
+            "empty: the system's"),
+        text(
+            "store.tls_cert",
+            [](S & s) -> auto& { return s.store.tls_cert; },
+            "PEM file of the daemon's own certificate, with its chain, for a Redis that wants one; "
+            "empty: none"),
+        text(
+            "store.tls_key",
+            [](S & s) -> auto& { return s.store.tls_key; },
+            "PEM file of store.tls_cert's private key, without a passphrase"),
+        text(
+            "store.tls_server_name",
+            [](S & s) -> auto& { return s.store.tls_server_name; },
+            "whom Redis' certificate must be for; empty: the host in store.url"),
+        one_of(
+            "store.tls_min_version",
+            [](S & s) -> auto& { return s.store.tls_min_version; },
+            {"1.2", "1.3"},
+            "the oldest version of TLS: 1.2 or 1.3"),
+    };
+}
+
+std::vector<Setting> store_settings() {
+    using S = Settings;
+    using namespace std::chrono_literals;
+    return {
+        text(
+            "store.sentinel_username",
+            [](S & s) -> auto& { return s.store.sentinel_username; },
+            "user of the Sentinels; the URL's is that of Redis"),
+        secret(
+            "store.sentinel_password",
+            [](S & s) -> auto& { return s.store.sentinel_password; },
+            "password of the Sentinels; the URL's is that of Redis"),
+        text(
+            "store.sentinel_password_file",
+            [](S & s) -> auto& { return s.store.sentinel_password_file; },
+            "a file that holds the password, instead of store.sentinel_password"),
         text(
             "store.prefix",
             [](S & s) -> auto& { return s.store.prefix; },
             "of every key in Redis; all daemons that share locks have the same"),
+        coexist(),
         // The scripts keep closed ids for 5 s; no command may outlive them.
         duration(
             "store.command_timeout",
@@ -124,7 +179,8 @@ std::vector<Setting> store_settings() {
             [](S & s) -> auto& { return s.store.max_in_flight; },
             1,
             1'000'000,
-            "commands under way on one connection; more are refused at once"),
+            "commands under way on one connection; more are refused at once, and acquires wait "
+            "before"),
         duration(
             "store.retention",
             [](S & s) -> auto& { return s.store.retention; },
@@ -139,12 +195,50 @@ std::vector<Setting> store_settings() {
             "store.assume_new",
             [](S & s) -> auto& { return s.store.assume_new; },
             "at start, an empty Redis is new: it is not one that has lost its locks"),
+    };
+}
+
+// What Redis is to be like.
+std::vector<Setting> fitness_settings() {
+    using S = Settings;
+    using namespace std::chrono_literals;
+    return {
         one_of(
             "store.safety",
             [](S & s) -> auto& { return s.store.safety; },
-            {"safe", "async"},
+            {"safe", "async", "strict"},
             "when Redis has lost its memory: safe, new grants wait limits.max_ttl; async, they go "
-            "on"),
+            "on; strict, as safe, and each grant and renewal waits until a majority of the primary "
+            "and its store.replicas has it: the same for all daemons"),
+        boolean(
+            "store.allow_eviction",
+            [](S & s) -> auto& { return s.store.allow_eviction; },
+            "use a Redis with another maxmemory-policy than noeviction, which may throw locks "
+            "away"),
+        number(
+            "store.replicas",
+            [](S & s) -> auto& { return s.store.replicas; },
+            0,
+            100,
+            "how many replicas Redis has, all told; a warning if fewer are connected"),
+        duration(
+            "store.wait_timeout",
+            [](S & s) -> auto& { return s.store.wait_timeout; },
+            10ms,
+            2s,
+            "how long replicas may take to acknowledge, where that is waited for"),
+        number(
+            "store.quorum",
+            [](S & s) -> auto& { return s.store.quorum; },
+            0,
+            5,
+            "with redis+quorum://: how many nodes have to agree, the same at all daemons; 0: a "
+            "majority. 4 of 5 bear one node whose clock jumps"),
+        one_of(
+            "store.preflight",
+            [](S & s) -> auto& { return s.store.preflight; },
+            {"warn", "refuse"},
+            "when Redis has too few replicas or keeps nothing on disk: warn, or refuse to grant"),
     };
 }
 
@@ -262,54 +356,15 @@ std::string Setting::environment() const {
 }
 
 std::vector<Setting> make_settings_table() {
-    std::vector<Setting> table{grpc_addresses(), http_address()};
-    for (auto part : {store_settings(), limit_settings(), process_settings()}) {
+    std::vector<Setting> table{grpc_addresses(), http_address(), store_url()};
+    for (auto part : {access_settings(),
+                      store_settings(),
+                      fitness_settings(),
+                      limit_settings(),
+                      process_settings()}) {
         std::move(part.begin(), part.end(), std::back_inserter(table));
     }
     return table;
-}
-
-std::vector<std::string> check_together(const Settings& settings) {
-    std::vector<std::string> problems;
-    const core::Limits& limits = settings.limits;
-    if (limits.min_ttl > limits.default_ttl || limits.default_ttl > limits.max_ttl) {
-        problems.push_back(
-            "limits.min_ttl, limits.default_ttl and limits.max_ttl must be in this "
-            "order; they are " +
-            format_duration(limits.min_ttl.value) + ", " +
-            format_duration(limits.default_ttl.value) + " and " +
-            format_duration(limits.max_ttl.value));
-    }
-    if (!settings.store.password.empty() && !settings.store.password_file.empty()) {
-        problems.emplace_back("store.password and store.password_file are both set; set one");
-    }
-    if (!settings.store.username.empty() && settings.store.password.empty() &&
-        settings.store.password_file.empty()) {
-        problems.emplace_back(
-            "store.username is set without store.password or store.password_file");
-    }
-    constexpr std::size_t kLongestName = 64;
-    if (!core::is_clean_utf8(settings.server.name) || settings.server.name.size() > kLongestName) {
-        problems.emplace_back("server.name has control characters or more than 64 bytes");
-    }
-    if (!core::is_clean_utf8(settings.store.prefix) || settings.store.prefix.empty()) {
-        problems.emplace_back("store.prefix is empty or has control characters");
-    }
-    return problems;
-}
-
-std::string mask_url(const std::string& url) {
-    const auto scheme = url.find("://");
-    if (scheme == std::string::npos) {
-        return url;
-    }
-    const auto start = scheme + 3;
-    const auto at = url.rfind('@', url.find('/', start));
-    const auto colon = url.find(':', start);
-    if (at == std::string::npos || at < start || colon == std::string::npos || colon > at) {
-        return url;
-    }
-    return url.substr(0, colon + 1) + "***" + url.substr(at);
 }
 
 }  // namespace holdfast::daemon

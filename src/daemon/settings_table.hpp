@@ -32,6 +32,9 @@ std::vector<Setting> make_settings_table();
 // What one setting alone cannot tell. Empty if all is well.
 std::vector<std::string> check_together(const Settings& settings);
 
+// Whether it is one primary, which may have replicas to be waited for.
+bool has_replicas(std::string_view url);
+
 // The text with the password of a URL in it, if any, replaced by ***.
 std::string mask_url(const std::string& url);
 

@@ -62,6 +62,13 @@ Condition StoreProbe::judge(const core::StoreResult<store::Canary::Finding>& fou
                     "redis-cli DEL \"" +
                     canary_.printable_key() + "\", and start them with the new one"};
     }
+    if (found->sealed) {
+        return {
+            Level::closed,
+            "strict: it has lost its memory, or is a new primary, and it is not known yet that a "
+            "majority of nodes follows it: new grants wait for that, and limits.max_ttl more; "
+            "leases that are held go on"};
+    }
     return found->closed_for > core::Milliseconds{0} ? closed_for(found->closed_for) : Condition{};
 }
 
@@ -71,7 +78,8 @@ Condition StoreProbe::closed_for(core::Milliseconds left) {
     if (said_.empty() || opens_at > opens_at_ + kSameMoment || opens_at < opens_at_ - kSameMoment) {
         opens_at_ = opens_at;
         said_ =
-            "it is empty or has gone back in time: new grants wait " + seconds(left) + ", until " +
+            "it is empty, has gone back in time, or its clock was set forward: new grants wait " +
+            seconds(left) + ", until " +
             absl::FormatTime(
                 "%H:%M:%S", absl::Now() + absl::Milliseconds(left.count()), absl::UTCTimeZone()) +
             " UTC, by when every lease that could exist has ended; leases that are held go on. If "

@@ -28,6 +28,8 @@ public:
     void start();
     // Now, too: a connection has come up or gone down.
     void probe();
+    // Never again.
+    void stop() { timer_.cancel(); }
 
 private:
     Condition judge(const core::StoreResult<store::Canary::Finding>& found);

@@ -27,7 +27,8 @@ namespace holdfast::redis {
 // Why there is no reply.
 enum class Failure {
     refused_disconnected,  // no connection is up; certainly not executed
-    refused_overloaded,    // the cap on commands in flight is reached; certainly not executed
+    refused_overloaded,    // too many commands are in flight, or it gave way until its deadline;
+                           // certainly not executed
     refused_closing,       // the client is being shut down; certainly not executed
     unknown_timeout,       // the deadline passed after the command was handed to the connection
     unknown_disconnected,  // the connection broke after bytes of the command may have left
@@ -48,6 +49,7 @@ struct Command {
     absl::AnyInvocable<void(Outcome)> done;  // called exactly once, never from within send()
     absl::AnyInvocable<void(const Reply&)> late;  // optional: called at most once, after done got
                                                   // unknown_timeout and the reply still came
+    bool gives_way = false;                       // to others, while many of its kind are under way
 };
 
 // RESP of a command.

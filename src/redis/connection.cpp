@@ -1,7 +1,6 @@
 #include "redis/connection.hpp"
 
 #include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
 
 #include <utility>
 
@@ -37,14 +36,16 @@ void Connection::on_down() {
 
 Connection::Awaitable<void> Connection::serve() {
     for (;;) {
-        const auto [error, bytes] =
-            co_await socket_.async_read_some(asio::buffer(incoming_), kAwait);
+        const auto [error, bytes] = co_await read();
         if (error) {
-            broke(error.message());
+            broke(error_in_words(error));
             co_return;
         }
         switch (multiplexer_.received({incoming_.data(), bytes}, boot_now())) {
             case Multiplexer::Health::good:
+                if (multiplexer_.has_output()) {
+                    schedule_flush();  // what was held back
+                }
                 break;
             case Multiplexer::Health::protocol_error:
                 ++counters_.protocol_errors;
@@ -69,6 +70,21 @@ std::optional<Failure> Connection::send(Command& command) {
     return {};
 }
 
+// Between other commands: those before it run as the old user, those after it as the new one. If the
+// answer is late or lost, the connection is one of the two.
+void Connection::authenticate_anew(absl::AnyInvocable<void(std::string_view error)> refused) {
+    Command command{access_->keys().auth_command(),
+                    settings_.connect_timeout,
+                    [refused = std::move(refused)](const Outcome& outcome) mutable {
+                        const auto* reply = std::get_if<Reply>(&outcome);
+                        if (reply != nullptr && (*reply)->is_error()) {
+                            refused((*reply)->text());
+                        }
+                    },
+                    {}};
+    send(command);  // if it is down, it will show the password when it comes up
+}
+
 void Connection::schedule_flush() {
     if (flush_scheduled_ || writing_) {
         return;
@@ -87,12 +103,10 @@ void Connection::flush() {
     writing_ = true;
     ++counters_.writes;
     multiplexer_.stage(outgoing_);
-    asio::async_write(socket_, asio::buffer(outgoing_), [self = self()](auto error, std::size_t) {
-        self->writing_ = false;
-        if (error) {
-            self->broke(error.message());  // the reader notices and cleans up
-        } else {
-            self->flush();
+    write(outgoing_, [this](bool written) {
+        writing_ = false;
+        if (written) {
+            flush();
         }
     });
 }

@@ -23,6 +23,10 @@ public:
     // Takes the command, or says why not and leaves it untouched.
     std::optional<Failure> send(Command& command);
 
+    // Shows the server the present password, if it is up. `refused` gets the server's error, after which
+    // the connection still is who it was.
+    void authenticate_anew(absl::AnyInvocable<void(std::string_view error)> refused);
+
 private:
     Awaitable<void> serve() override;
     void on_change(bool up) override;

@@ -14,19 +14,60 @@ BootTime boot_now() noexcept {
     return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
 }
 
+// Half of all places are for those that do not give way.
+Multiplexer::Multiplexer(Limits limits) : limits_(limits) {
+    limits_.window = std::max<std::size_t>(1, std::min(limits_.window, limits_.max_in_flight / 2));
+}
+
 std::optional<Failure> Multiplexer::push(Command& command, BootTime now) {
+    if (command.gives_way && (!has_window() || !held_back_.empty())) {
+        return hold_back(command, now);
+    }
     if (entries_.size() >= limits_.max_in_flight ||
         output_.size() + command.wire.size() > limits_.max_queued_bytes) {
         ++counters_.refused;
         return Failure::refused_overloaded;
     }
     ++counters_.commands;
-    const BootTime deadline = now + command.timeout;
+    enter(command, now, now + command.timeout);
+    return {};
+}
+
+void Multiplexer::enter(Command& command, BootTime pushed_at, BootTime deadline) {
     earliest_ = std::min(earliest_, deadline);
     output_ += command.wire;
-    entries_.push_back({now, deadline, false, std::move(command.done), std::move(command.late)});
+    entries_.push_back({pushed_at,
+                        deadline,
+                        command.gives_way,
+                        false,
+                        std::move(command.done),
+                        std::move(command.late)});
+    giving_way_ += command.gives_way ? 1 : 0;
     ++waiting_;
+}
+
+std::optional<Failure> Multiplexer::hold_back(Command& command, BootTime now) {
+    if (held_back_bytes_ + command.wire.size() > limits_.max_queued_bytes) {
+        ++counters_.refused;
+        return Failure::refused_overloaded;
+    }
+    ++counters_.commands;
+    const BootTime deadline = now + command.timeout;
+    earliest_ = std::min(earliest_, deadline);
+    held_back_bytes_ += command.wire.size();
+    held_back_.push_back({now, deadline, std::move(command)});
     return {};
+}
+
+// As many as the window has room for.
+void Multiplexer::let_go() {
+    while (!held_back_.empty() && has_window() && entries_.size() < limits_.max_in_flight &&
+           output_.size() < limits_.max_queued_bytes) {
+        HeldBack& next = held_back_.front();
+        held_back_bytes_ -= next.command.wire.size();
+        enter(next.command, next.pushed_at, next.deadline);
+        held_back_.pop_front();
+    }
 }
 
 void Multiplexer::stage(std::string& into) {
@@ -46,6 +87,7 @@ Multiplexer::Health Multiplexer::received(std::string_view bytes, BootTime now) 
             return Health::protocol_error;
         }
         if (!reply) {
+            let_go();
             return health;
         }
         if (entries_.size() == waiting_) {
@@ -61,6 +103,7 @@ Multiplexer::Health Multiplexer::received(std::string_view bytes, BootTime now) 
 void Multiplexer::complete(Reply reply, BootTime now) {
     Entry entry = std::move(entries_.front());
     entries_.pop_front();
+    giving_way_ -= entry.gives_way ? 1 : 0;
     ++counters_.replies;
     counters_.latencies.add(now - entry.pushed_at);
     if (!entry.abandoned) {
@@ -91,8 +134,24 @@ void Multiplexer::expire(BootTime now) {
         }
     }
     counters_.timeouts += overdue.size();
+    std::deque<HeldBack> kept;
+    std::vector<absl::AnyInvocable<void(Outcome)>> refused;
+    for (HeldBack& held : held_back_) {
+        if (held.deadline <= now) {
+            held_back_bytes_ -= held.command.wire.size();
+            refused.push_back(std::move(held.command.done));
+        } else {
+            earliest_ = std::min(earliest_, held.deadline);
+            kept.push_back(std::move(held));
+        }
+    }
+    held_back_ = std::move(kept);
+    counters_.refused += refused.size();
     for (auto& done : overdue) {
         done(Failure::unknown_timeout);
+    }
+    for (auto& done : refused) {
+        done(Failure::refused_overloaded);
     }
 }
 
@@ -101,6 +160,10 @@ void Multiplexer::disconnected(Failure for_waiting) {
     failed.swap(entries_);
     const std::size_t written = failed.size() - waiting_;
     waiting_ = 0;
+    giving_way_ = 0;
+    std::deque<HeldBack> held_back;
+    held_back.swap(held_back_);
+    held_back_bytes_ = 0;
     output_.clear();
     earliest_ = BootTime::max();
     reader_.emplace();
@@ -108,6 +171,9 @@ void Multiplexer::disconnected(Failure for_waiting) {
         if (!failed[i].abandoned) {
             failed[i].done(i < written ? Failure::unknown_disconnected : for_waiting);
         }
+    }
+    for (HeldBack& held : held_back) {
+        held.command.done(for_waiting);
     }
 }
 

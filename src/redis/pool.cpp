@@ -2,6 +2,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace holdfast::redis {
@@ -33,6 +34,18 @@ void Pool::stop() {
     }
 }
 
+void Pool::authenticate_anew(const std::function<void(std::string_view error)>& refused) {
+    for (const auto& connection : connections_) {
+        connection->authenticate_anew(refused);
+    }
+}
+
+void Pool::relocate() {
+    for (const auto& connection : connections_) {
+        connection->relocate();
+    }
+}
+
 void Pool::send(std::size_t affinity, Command command) {
     Failure why = Failure::refused_disconnected;
     for (std::size_t i = 0; i < connections_.size(); ++i) {
@@ -46,6 +59,12 @@ void Pool::send(std::size_t affinity, Command command) {
         }
     }
     boost::asio::post(context_, [done = std::move(command.done), why]() mutable { done(why); });
+}
+
+bool Pool::any_up() const {
+    return std::any_of(connections_.begin(), connections_.end(), [](const auto& connection) {
+        return connection->up();
+    });
 }
 
 Pool::Status Pool::status() const {

@@ -8,7 +8,10 @@
 
 #include "redis/connection.hpp"
 
+#include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace holdfast::redis {
@@ -37,9 +40,16 @@ public:
     // Fails what is under way and closes. To be called on the loop's thread, or when it runs no
     // more.
     void stop();
+    // The primary is elsewhere now: see Link.
+    void relocate();
+
+    // After Access::reload(): shows the new password to Redis on all connections, without closing them.
+    // `refused` gets Redis' error, once for each that says no.
+    void authenticate_anew(const std::function<void(std::string_view error)>& refused);
 
     void send(std::size_t affinity, Command command) override;
     Status status() const;
+    bool any_up() const;
 
 private:
     boost::asio::io_context& context_;

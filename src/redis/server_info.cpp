@@ -1,25 +1,33 @@
 #include "redis/server_info.hpp"
 
 #include <algorithm>
-#include <map>
 
 namespace holdfast::redis {
 
-ServerInfo ServerInfo::parse(std::string_view info) {
-    std::map<std::string_view, std::string_view> fields;
+InfoFields::InfoFields(std::string_view info) {
     while (!info.empty()) {
         const std::string_view line = info.substr(0, info.find('\n'));
         info.remove_prefix(std::min(info.size(), line.size() + 1));
         const std::size_t colon = line.find(':');
         if (colon != std::string_view::npos) {
             const std::string_view value = line.substr(colon + 1);
-            fields[line.substr(0, colon)] = value.substr(0, value.find('\r'));
+            fields_[line.substr(0, colon)] = value.substr(0, value.find('\r'));
         }
     }
+}
+
+std::string_view InfoFields::operator[](std::string_view name) const {
+    const auto found = fields_.find(name);
+    return found == fields_.end() ? std::string_view{} : found->second;
+}
+
+ServerInfo ServerInfo::parse(std::string_view info) {
+    const InfoFields fields{info};
     ServerInfo parsed;
     if (fields["run_id"].empty()) {
         return parsed;
     }
+    parsed.primary = fields["role"] == "master";
     for (const char* name : {"run_id", "master_replid2", "second_repl_offset"}) {
         parsed.incarnation += (parsed.incarnation.empty() ? "" : ":") + std::string{fields[name]};
     }

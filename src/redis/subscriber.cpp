@@ -1,13 +1,9 @@
 #include "redis/subscriber.hpp"
 
-#include <boost/asio/write.hpp>
-
 #include <utility>
 
 namespace holdfast::redis {
 namespace {
-
-namespace asio = boost::asio;
 
 // A server that says nothing for so long is asked; if it says nothing for as long again, the
 // connection is dead.
@@ -15,7 +11,7 @@ constexpr std::chrono::seconds kSilence{5};
 
 }  // namespace
 
-Subscriber::Subscriber(asio::io_context& context,
+Subscriber::Subscriber(boost::asio::io_context& context,
                        const Settings& settings,
                        std::uint32_t seed,
                        OnMessage on_message,
@@ -25,13 +21,13 @@ Subscriber::Subscriber(asio::io_context& context,
 void Subscriber::subscribe(const std::string& channel) {
     if (channels_.insert(channel).second && up()) {
         ++unconfirmed_;
-        write(format_command({"SUBSCRIBE", channel}));
+        say(format_command({"SUBSCRIBE", channel}));
     }
 }
 
 void Subscriber::unsubscribe(const std::string& channel) {
     if (channels_.erase(channel) > 0 && up()) {
-        write(format_command({"UNSUBSCRIBE", channel}));
+        say(format_command({"UNSUBSCRIBE", channel}));
     }
 }
 
@@ -63,12 +59,12 @@ void Subscriber::watch_silence() {
             self->broke("the server is silent");  // the reader notices
             return;
         }
-        self->write(format_command({"PING"}));
+        self->say(format_command({"PING"}));
         self->watch_silence();
     });
 }
 
-void Subscriber::write(std::string wire) {
+void Subscriber::say(std::string wire) {
     pending_ += wire;
     flush();
 }
@@ -79,12 +75,10 @@ void Subscriber::flush() {
     }
     writing_ = true;
     outgoing_ = std::exchange(pending_, {});
-    asio::async_write(socket_, asio::buffer(outgoing_), [self = self()](auto error, std::size_t) {
-        self->writing_ = false;
-        if (error) {
-            self->broke(error.message());
-        } else {
-            self->flush();
+    write(outgoing_, [this](bool written) {
+        writing_ = false;
+        if (written) {
+            flush();
         }
     });
 }
@@ -92,10 +86,9 @@ void Subscriber::flush() {
 Subscriber::Awaitable<void> Subscriber::serve() {
     ReplyReader reader;
     for (;;) {
-        const auto [error, bytes] =
-            co_await socket_.async_read_some(asio::buffer(incoming_), kAwait);
+        const auto [error, bytes] = co_await read();
         if (error) {
-            broke(error.message());
+            broke(error_in_words(error));
             co_return;
         }
         heard_ = true;
@@ -106,7 +99,8 @@ Subscriber::Awaitable<void> Subscriber::serve() {
                 break;
             }
             if (reply->value().is_error()) {
-                broke(reply->value().text());  // not permitted to subscribe, or so
+                refused_ = reply->value().text();  // not permitted to subscribe, or so
+                broke(refused_);
                 co_return;
             }
             on_reply(reply->value());
@@ -125,6 +119,7 @@ void Subscriber::on_reply(const Value& reply) {
     if (kind == "message") {
         on_message_(reply[1].text(), reply[2].text());
     } else if (kind == "subscribe" && unconfirmed_ > 0 && --unconfirmed_ == 0) {
+        refused_.clear();
         on_up_(std::exchange(fresh_, false));
     }
 }

@@ -31,11 +31,14 @@ public:
     // True if the server has confirmed every channel.
     bool hears_all() const { return up() && !fresh_ && unconfirmed_ == 0; }
 
+    // Redis' error to the last try to subscribe; empty: it let us, or has not answered yet.
+    const std::string& refused() const { return refused_; }
+
 private:
     Awaitable<void> serve() override;
     void on_change(bool up) override;
     void on_down() override;
-    void write(std::string wire);
+    void say(std::string wire);
     void flush();
     void watch_silence();
     void on_reply(const Value& reply);
@@ -52,6 +55,7 @@ private:
     bool writing_ = false;
     bool fresh_ = false;  // since the connection came up, not all has been confirmed yet
     bool heard_ = false;  // since the last ping
+    std::string refused_;
 };
 
 }  // namespace holdfast::redis

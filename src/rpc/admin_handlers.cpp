@@ -69,6 +69,9 @@ void AdminHandlers::get_status(Call<v1::GetStatusRequest, v1::GetStatusResponse>
         status.add_reasons(std::move(reason));
     }
     status.set_ready(status.reasons().empty());
+    for (std::string& warning : port_.warnings()) {
+        status.add_warnings(std::move(warning));
+    }
     status.set_uptime_ms(ms(core::remaining(port_.started_at, clock_.now())));
     struct Gathered {
         std::mutex mutex;

@@ -17,6 +17,7 @@ struct AdminPort {
     std::string daemon;  // its name in the store
     core::Instant started_at{};
     std::function<std::vector<std::string>()> why_not_ready;  // empty: it is
+    std::function<std::vector<std::string>()> warnings;  // what is not as it should be, but served
     // Asks every daemon's stations; on this shard's thread.
     std::function<void(
         std::size_t shard, core::PeerQuestion question, core::StoreDone<core::PeerAnswers> done)>

@@ -7,7 +7,7 @@
 //              -> gone, if it returns not ok (the server shuts down)
 //              -> open: the next call is armed first, then the handler runs on the queue's thread
 //   open       the handler works, on any thread, and calls finish() once
-//              -> finishing
+//              -> finishing, by way of the queue's outbox
 //              -> gone without finish(), only if the client has cancelled and the handler was told
 //   finishing  Finish() is out, tag `finished`
 //   gone       every tag has returned and nobody refers to the call
@@ -21,6 +21,8 @@
 
 #include "core/clock.hpp"
 #include "rpc/gate.hpp"
+#include "rpc/queue.hpp"
+#include "rpc/status.hpp"
 #include "rpc/tag.hpp"
 
 #include <absl/functional/any_invocable.h>
@@ -79,28 +81,28 @@ struct Method {
 };
 
 template <class Request, class Response>
-class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Response>> {
+class UnaryCall final : public Outgoing,
+                        public std::enable_shared_from_this<UnaryCall<Request, Response>> {
 public:
     using MethodType = Method<Request, Response>;
 
     // Arms one call. `method` and `shared` outlive the queue.
-    static void arm(const MethodType& method,
-                    const CallContext& shared,
-                    grpc::ServerCompletionQueue& queue) {
+    static void arm(const MethodType& method, const CallContext& shared, Queue& queue) {
         auto call = std::make_shared<UnaryCall>(method, shared, queue);
         if (method.waits) {
             call->context_.AsyncNotifyWhenDone(call->done_.hold(call));
         }
-        method.request_next(
-            &call->context_, &call->request_, &call->writer_, &queue, call->arrived_.hold(call));
+        method.request_next(&call->context_,
+                            &call->request_,
+                            &call->writer_,
+                            queue.grpc.get(),
+                            call->arrived_.hold(call));
     }
 
-    UnaryCall(const MethodType& method,
-              const CallContext& shared,
-              grpc::ServerCompletionQueue& queue)
+    UnaryCall(const MethodType& method, const CallContext& shared, Queue& queue)
         : method_(method), shared_(shared), queue_(queue), writer_(&context_) {}
 
-    ~UnaryCall() {
+    ~UnaryCall() override {
         if (open_) {
             shared_.gate.leave();
         }
@@ -110,17 +112,14 @@ public:
     Response& response() { return response_; }
     core::Instant received_at() const { return received_at_; }
 
-    core::Instant deadline() const { return deadline_of(context_, shared_.clock); }
+    // An answer of a method that waits is withheld after it; not before this was asked for, by handle().
+    core::Instant deadline() { return answer_by_ = deadline_of(context_, shared_.clock); }
 
     // Sends the response, or the error. Once; from any thread; nothing may be touched after it.
     void finish(const grpc::Status& status) {
         shared_.on_answer(method_.index, status.error_code(), shared_.clock.now() - received_at_);
-        Tag* const finished = finished_.hold(this->shared_from_this());
-        if (status.ok()) {
-            writer_.Finish(response_, status, finished);
-        } else {
-            writer_.FinishWithError(status, finished);
-        }
+        status_ = status;
+        queue_.outbox.push(this->shared_from_this());
     }
 
     // Both only for methods that wait, set on the queue's thread, by handle().
@@ -128,6 +127,19 @@ public:
     absl::AnyInvocable<void(bool delivered)> on_settled;
 
 private:
+    void send() override {
+        if (method_.waits && status_.ok() && shared_.clock.now() >= answer_by_) {
+            withheld_ = true;  // it has waited in the outbox for too long
+            status_ = to_status(too_late());
+        }
+        Tag* const finished = finished_.hold(this->shared_from_this());
+        if (status_.ok()) {
+            writer_.Finish(response_, status_, finished);
+        } else {
+            writer_.FinishWithError(status_, finished);
+        }
+    }
+
     void on_arrived(bool ok) {
         if (!ok) {
             done_.release();  // gRPC does not return this tag for a call that never began
@@ -158,17 +170,18 @@ private:
     // After the second of the two tags.
     void settle() {
         if (method_.waits && ++settled_tags_ == 2 && on_settled) {
-            on_settled(delivered_ && !cancelled_);
+            on_settled(delivered_ && !cancelled_ && !withheld_);
         }
     }
 
     const MethodType& method_;
     const CallContext& shared_;
-    grpc::ServerCompletionQueue& queue_;
+    Queue& queue_;
     grpc::ServerContext context_;
     Request request_;
     Response response_;
     grpc::ServerAsyncResponseWriter<Response> writer_;
+    grpc::Status status_;
     core::Instant received_at_{};
     Step<UnaryCall, &UnaryCall::on_arrived> arrived_;
     Step<UnaryCall, &UnaryCall::on_finished> finished_;
@@ -176,6 +189,8 @@ private:
     bool open_ = false;
     bool delivered_ = false;
     bool cancelled_ = false;
+    bool withheld_ = false;
+    core::Instant answer_by_ = core::kNever;
     int settled_tags_ = 0;
 };
 

@@ -97,8 +97,9 @@ struct Server::Impl {
     Impl(const ServerSettings& wanted,
          const core::Clock& time,
          const core::Limits& limits,
-         core::Shards& shards)
+         core::Shards& all_shards)
         : settings(wanted),
+          shards(all_shards),
           handlers(time, limits, shards, streams),
           admin_handlers(time, shards, streams, wanted.admin),
           shared{
@@ -109,15 +110,16 @@ struct Server::Impl {
               }} {}
 
     void build();
-    void arm_all(grpc::ServerCompletionQueue& queue);
+    void arm_all(Queue& queue);
     template <class MethodType>
-    void arm(const MethodType& what, grpc::ServerCompletionQueue& queue, int calls) {
+    void arm(const MethodType& what, Queue& queue, int calls) {
         for (int i = 0; i < calls; ++i) {
             MethodType::Call::arm(what, shared, queue);
         }
     }
 
     ServerSettings settings;
+    core::Shards& shards;
     Streams streams;
     Handlers handlers;
     AdminHandlers admin_handlers;
@@ -234,7 +236,7 @@ struct Server::Impl {
         },
         [this](const auto& call) { health.check(call); }};
     std::vector<std::string> bound;
-    std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues;
+    std::vector<std::unique_ptr<Queue>> queues;
     std::unique_ptr<grpc::Server> server;
     std::vector<std::thread> threads;
 };
@@ -266,7 +268,7 @@ void Server::Impl::build() {
     builder.RegisterService(&admin);
     builder.RegisterService(&health.service());
     for (std::size_t i = 0; i < settings.queues; ++i) {
-        queues.push_back(builder.AddCompletionQueue());
+        queues.push_back(std::make_unique<Queue>(builder.AddCompletionQueue()));
     }
     server = builder.BuildAndStart();
     for (std::size_t i = 0; i < ports.size(); ++i) {
@@ -281,7 +283,7 @@ void Server::Impl::build() {
     }
 }
 
-void Server::Impl::arm_all(grpc::ServerCompletionQueue& queue) {
+void Server::Impl::arm_all(Queue& queue) {
     arm(acquire, queue, kArmedOften);
     arm(release, queue, kArmedOften);
     arm(renew, queue, kArmedOften);
@@ -323,9 +325,9 @@ void Server::start() {
             impl_->server.reset();
         }
         for (const auto& queue : impl_->queues) {
-            queue->Shutdown();
+            queue->grpc->Shutdown();
             void* tag = nullptr;
-            for (bool ok = false; queue->Next(&tag, &ok);) {
+            for (bool ok = false; queue->grpc->Next(&tag, &ok);) {
             }
         }
         impl_->queues.clear();
@@ -333,12 +335,8 @@ void Server::start() {
     }
     for (const auto& queue : impl_->queues) {
         impl_->arm_all(*queue);
-        impl_->threads.emplace_back([&queue = *queue] {
-            void* tag = nullptr;
-            for (bool ok = false; queue.Next(&tag, &ok);) {
-                static_cast<Tag*>(tag)->returned(ok);
-            }
-        });
+        impl_->threads.emplace_back(
+            [&queue = *queue, &shards = impl_->shards] { queue.turn(shards); });
     }
 }
 
@@ -376,7 +374,7 @@ void Server::stop(core::Milliseconds grace) {
     }
     goodbye.get();
     for (const auto& queue : impl_->queues) {
-        queue->Shutdown();
+        queue->grpc->Shutdown();
     }
     for (std::thread& thread : impl_->threads) {
         thread.join();

@@ -27,6 +27,7 @@ grpc::StatusCode code_of(Reason reason) {
         case Reason::outcome_unknown:
         case Reason::draining:
         case Reason::recovering:
+        case Reason::not_durable:
             return grpc::StatusCode::UNAVAILABLE;
         case Reason::queue_full:
         case Reason::quota:
@@ -79,6 +80,8 @@ std::string_view name_of(Reason reason) {
             return "STORE_UNAVAILABLE";
         case Reason::outcome_unknown:
             return "OUTCOME_UNKNOWN";
+        case Reason::not_durable:
+            return "NOT_DURABLE";
         case Reason::recovering:
             return "RECOVERING";
         case Reason::quota:

@@ -51,18 +51,17 @@ public:
     static constexpr std::size_t kNotSent = std::numeric_limits<std::size_t>::max();
 
     // Arms one call. `method` and `shared` outlive the queue.
-    static void arm(const MethodType& method,
-                    const CallContext& shared,
-                    grpc::ServerCompletionQueue& queue) {
+    static void arm(const MethodType& method, const CallContext& shared, Queue& queue) {
         auto call = std::make_shared<StreamCall>(method, shared, queue);
         call->context_.AsyncNotifyWhenDone(call->done_.hold(call));
-        method.request_next(
-            &call->context_, &call->request_, &call->wire_, &queue, call->arrived_.hold(call));
+        method.request_next(&call->context_,
+                            &call->request_,
+                            &call->wire_,
+                            queue.grpc.get(),
+                            call->arrived_.hold(call));
     }
 
-    StreamCall(const MethodType& method,
-               const CallContext& shared,
-               grpc::ServerCompletionQueue& queue)
+    StreamCall(const MethodType& method, const CallContext& shared, Queue& queue)
         : method_(method), shared_(shared), queue_(queue), wire_(&context_) {}
 
     ~StreamCall() {
@@ -198,7 +197,7 @@ private:
 
     const MethodType& method_;
     const CallContext& shared_;
-    grpc::ServerCompletionQueue& queue_;
+    Queue& queue_;
     grpc::ServerContext context_;
     Request request_;
     Wire wire_;

@@ -11,11 +11,6 @@ namespace {
 using core::Failed;
 using core::Result;
 
-Failed not_served(const char* field) {
-    return core::unimplemented(field,
-                               std::string{field} + " is not served by this version of holdfastd");
-}
-
 Failed unknown_enum(const char* field, int value, const char* known) {
     return core::invalid(field,
                          std::string{field} + " is " + std::to_string(value) +
@@ -41,23 +36,14 @@ Result<core::Access> access_of(const pb::AcquireRequest& request) {
     return core::Limits::check_access(mode, request.permits(), request.limit());
 }
 
-// The fields that later versions serve must not be ignored: their caller relies on them.
-Result<core::Access> check_served(const pb::AcquireRequest& request) {
-    if (request.durability() == pb::DURABILITY_REPLICATED) {
-        return not_served("durability");
-    }
+Result<std::uint8_t> replicas_of(const pb::AcquireRequest& request, const core::Limits& limits) {
     if (!pb::Durability_IsValid(request.durability())) {
-        return unknown_enum("durability", request.durability(), "DURABILITY_LEADER (1)");
+        return unknown_enum("durability",
+                            request.durability(),
+                            "DURABILITY_LEADER (1) and DURABILITY_REPLICATED (2)");
     }
-    const std::pair<bool, const char*> later[] = {
-        {request.replicas() != 0, "replicas"},
-    };
-    for (const auto& [used, field] : later) {
-        if (used) {
-            return not_served(field);
-        }
-    }
-    return access_of(request);
+    return limits.check_replicas(request.durability() == pb::DURABILITY_REPLICATED,
+                                 request.replicas());
 }
 
 // These are about a stream.
@@ -85,7 +71,7 @@ Result<core::AcquireRequest> parse_acquire(pb::AcquireRequest& request,
     if (!name) {
         return tl::unexpected(name.error());
     }
-    const auto access = check_served(request);
+    const auto access = access_of(request);
     if (!access) {
         return tl::unexpected(access.error());
     }
@@ -109,6 +95,7 @@ Result<core::AcquireRequest> parse_acquire(pb::AcquireRequest& request,
                 return take(limits.check_max_hold(request.max_hold_ms(), parsed.ttl),
                             parsed.max_hold);
             })
+            .and_then([&](bool) { return take(replicas_of(request, limits), parsed.replicas); })
             .and_then([&](bool) {
                 return take(core::Limits::check_lock_delay(request.lock_delay_ms()),
                             parsed.lock_delay);
@@ -253,7 +240,9 @@ bool fill(pb::Lease& lease,
     lease.set_elapsed_ms(ms(core::remaining(received_at, now)));
     lease.set_safe_for_ms(ms(safe_for));
     lease.set_next_renew_in_ms(ms(core::remaining(now, grant.sent_at + grant.ttl.value / 3)));
-    lease.set_durability(pb::DURABILITY_LEADER);
+    lease.set_durability(grant.lease.replicas > 0 ? pb::DURABILITY_REPLICATED
+                                                  : pb::DURABILITY_LEADER);
+    lease.set_replicas(grant.lease.replicas);
     lease.set_anchor(anchor_number(received_at));
     return true;
 }

@@ -16,18 +16,39 @@ namespace {
 using core::Milliseconds;
 using std::chrono::microseconds;
 
-constexpr std::size_t kTimeDigits = 16;  // microseconds since 1970, until the year 2286
-constexpr std::size_t kWireTail = kTimeDigits + 2;
+constexpr std::size_t kTimeDigits = 16;          // microseconds since 1970, until the year 2286
 constexpr std::size_t kMostWaiting = 9'999'999;  // a ticket has seven digits
+
+// Where the nth argument of a command begins in what is sent, the command's name being the 0th.
+std::size_t argument_at(std::string_view wire, std::size_t nth) {
+    std::size_t at = wire.find('\n') + 1;
+    for (;;) {  // "$length\r\n", so many bytes, "\r\n"
+        std::size_t length = 0;
+        std::from_chars(wire.data() + at + 1, wire.data() + wire.size(), length);
+        at = wire.find('\n', at) + 1;
+        if (nth-- == 0) {
+            return at;
+        }
+        at += length + 2;
+    }
+}
+
+// What lua/_take.lua takes for granted unless it is told.
+bool is_plain(const core::Want& want) {
+    return want.access == core::Access{} && !want.upgrade && want.lock_delay == Milliseconds{0} &&
+           !want.follows && !want.if_refused && !want.if_granted && !want.only_again;
+}
 
 }  // namespace
 
 // An acquire that may have to be sent once more with the right time.
 struct RedisLockStore::Acquiring {
-    std::string wire;  // ends in the 16 digits of not_after and CR LF
+    std::string wire;
+    std::size_t not_after_at = 0;  // the 16 digits in it
     std::size_t affinity;
     Milliseconds timeout;
     core::StoreDone<core::AcquireAnswer> done;
+    core::Instant sent_at{};
     bool corrected = false;
 };
 
@@ -53,18 +74,23 @@ std::string RedisLockStore::ticket(const std::optional<core::QueueHead>& head) c
 }
 
 // The arguments that lua/_take.lua describes.
-void RedisLockStore::append(std::vector<std::string>& arguments, const core::Want& want) const {
+void RedisLockStore::append(std::vector<std::string>& arguments,
+                            const core::Want& want,
+                            bool has_plain_key) const {
     arguments.emplace_back(want.holder.view());
     arguments.emplace_back(want.call.view());
     arguments.push_back(in_us(core::store_hold(want.ttl)));
     arguments.emplace_back(want.owner);
     arguments.emplace_back(want.metadata);
+    arguments.push_back(stamp(want.arrival, want.upgrade));
+    arguments.push_back(want.watched ? options_.station : "");
+    if (is_plain(want) && !has_plain_key) {
+        return;
+    }
     arguments.emplace_back(letter_of(want.access, want.upgrade));
     arguments.push_back(std::to_string(want.access.permits));
     arguments.push_back(std::to_string(want.access.limit));
     arguments.push_back(in_us(want.lock_delay));
-    arguments.push_back(stamp(want.arrival, want.upgrade));
-    arguments.push_back(want.watched ? options_.station : "");
     arguments.push_back(want.follows ? "-" : ticket(want.if_refused));
     arguments.push_back(ticket(want.if_granted));
     arguments.emplace_back(want.only_again ? "1" : "");
@@ -77,19 +103,25 @@ void RedisLockStore::acquire(const core::AcquireCommand& command,
         return;
     }
     const std::string key = key_of(command.name);
-    std::vector<std::string> arguments{options_.station, std::to_string(floor_.value), retention_};
-    append(arguments, command.want);
-    arguments.push_back(canary_.known());
-    arguments.emplace_back(kTimeDigits, '0');
+    const auto plain = plain_key_of(command.name);
+    std::vector<std::string> arguments{std::string(kTimeDigits, '0'),
+                                       canary_.known(),
+                                       options_.station,
+                                       std::to_string(floor_.value),
+                                       retention_};
+    append(arguments, command.want, plain.has_value());
     auto acquiring = std::make_shared<Acquiring>();
     acquiring->affinity = affinity_of(command.name);
     acquiring->timeout = command.timeout;
     acquiring->done = std::move(done);
+    const auto keys = keys_with(with_canary(key), plain);
     acquiring->wire = runner_.wire_of({acquire_,
                                        acquiring->affinity,
-                                       {key, canary_.key()},
+                                       keys,
                                        {arguments.begin(), arguments.end()},
                                        command.timeout});
+    constexpr std::size_t kBeforeKeys = 3;  // EVALSHA, the script, how many keys
+    acquiring->not_after_at = argument_at(acquiring->wire, kBeforeKeys + keys.size());
     send_acquire(std::move(acquiring));
 }
 
@@ -105,6 +137,7 @@ void RedisLockStore::acquire_after_time(const core::AcquireCommand& command,
          owner = std::string{command.want.owner},
          metadata = std::string{command.want.metadata},
          timeout = command.timeout,
+         sent_at = clock_.now(),
          done = std::move(done)](core::StoreResult<redis::Reply> reply) mutable {
             if (!reply) {
                 // Whatever became of TIME, the acquire itself was not sent.
@@ -112,7 +145,7 @@ void RedisLockStore::acquire_after_time(const core::AcquireCommand& command,
                                                      std::move(reply.error().message)}));
                 return;
             }
-            learn_time_of(reply->value());
+            learn_time_of(reply->value(), sent_at);
             want.owner = owner;
             want.metadata = metadata;
             acquire({name, want, timeout}, std::move(done));
@@ -120,8 +153,9 @@ void RedisLockStore::acquire_after_time(const core::AcquireCommand& command,
 }
 
 void RedisLockStore::send_acquire(std::shared_ptr<Acquiring> acquiring) {
+    acquiring->sent_at = clock_.now();
     std::string& wire = acquiring->wire;
-    wire.replace(wire.size() - kWireTail, kTimeDigits, not_after(acquiring->timeout));
+    wire.replace(acquiring->not_after_at, kTimeDigits, not_after(acquiring->timeout));
     const std::size_t affinity = acquiring->affinity;
     const Milliseconds timeout = acquiring->timeout;
     runner_.run_wire(
@@ -129,6 +163,7 @@ void RedisLockStore::send_acquire(std::shared_ptr<Acquiring> acquiring) {
         affinity,
         wire,
         timeout,
+        true,
         [this, acquiring = std::move(acquiring)](core::StoreResult<redis::Reply> reply) {
             if (reply) {
                 on_acquire_reply(acquiring, reply->value());
@@ -140,14 +175,12 @@ void RedisLockStore::send_acquire(std::shared_ptr<Acquiring> acquiring) {
 
 void RedisLockStore::on_acquire_reply(const std::shared_ptr<Acquiring>& acquiring,
                                       const redis::Value& reply) {
-    learn_time(reply[1]);
+    learn_time(reply[1], acquiring->sent_at);
     if (!is_too_late(reply)) {
         auto answer = decode_acquire(reply);
-        if (answer) {
-            learn_token(*answer);
-        }
+        learn_token(answer);
         look_if_lost(reply);
-        acquiring->done(std::move(answer));
+        acquiring->done(believed(std::move(answer), acquiring->sent_at));
     } else if (acquiring->corrected) {
         acquiring->done(tl::unexpected(
             core::StoreError{core::StoreFailure::not_executed,
@@ -158,21 +191,21 @@ void RedisLockStore::on_acquire_reply(const std::shared_ptr<Acquiring>& acquirin
     }
 }
 
-void RedisLockStore::learn_token(const core::AcquireAnswer& answer) {
-    if (const auto* granted = std::get_if<core::Granted>(&answer)) {
-        floor_ = std::max(floor_, granted->token);
+void RedisLockStore::learn_token(const core::StoreResult<core::AcquireAnswer>& answer) {
+    if (answer && std::holds_alternative<core::Granted>(*answer)) {
+        floor_ = std::max(floor_, std::get<core::Granted>(*answer).token);
     }
 }
 
 // Of TIME: seconds and microseconds, as strings. A wrong guess is corrected, as ever.
-void RedisLockStore::learn_time_of(const redis::Value& reply) {
+void RedisLockStore::learn_time_of(const redis::Value& reply, core::Instant sent_at) {
     std::int64_t seconds = 0;
     std::int64_t micros = 0;
     for (const auto& [text, value] :
          {std::pair{reply[0].text(), &seconds}, std::pair{reply[1].text(), &micros}}) {
         std::from_chars(text.data(), text.data() + text.size(), *value);
     }
-    time_.learn(std::chrono::seconds{seconds} + microseconds{micros}, clock_.now());
+    learn_time(std::chrono::seconds{seconds} + microseconds{micros}, sent_at);
 }
 
 }  // namespace holdfast::store

@@ -81,39 +81,68 @@ struct Scan : std::enable_shared_from_this<Scan> {
 
 }  // namespace
 
+void RedisLockStore::scan(std::string_view prefix,
+                          std::string_view from,
+                          std::size_t limit,
+                          core::Milliseconds timeout,
+                          core::StoreDone<Scanned> done) {
+    auto scan =
+        std::make_shared<Scan>(runner_, options_.prefix + std::string{prefix}, limit, timeout);
+    scan->done = [size = options_.prefix.size(), done = std::move(done)](auto found) mutable {
+        if (found) {
+            for (std::string& key : found->first) {
+                key.erase(0, size);
+            }
+        }
+        done(std::move(found));
+    };
+    scan->step(std::string{from.empty() ? kStart : from});
+}
+
 void RedisLockStore::list(std::string_view prefix,
                           std::string_view from,
                           std::size_t limit,
                           core::Milliseconds timeout,
                           core::StoreDone<core::LockPage> done) {
-    auto scan =
-        std::make_shared<Scan>(runner_, options_.prefix + std::string{prefix}, limit, timeout);
-    scan->done = [this, timeout, done = std::move(done)](auto found) mutable {
+    scan(prefix, from, limit, timeout, [this, timeout, done = std::move(done)](auto found) mutable {
         if (!found) {
             done(tl::unexpected(found.error()));
             return;
         }
-        inspect_keys(found->first,
-                     timeout,
-                     [next = std::move(found->second), done = std::move(done)](auto locks) mutable {
-                         if (locks) {
-                             done(core::LockPage{*std::move(locks), std::move(next)});
-                         } else {
-                             done(tl::unexpected(locks.error()));
-                         }
-                     });
-    };
-    scan->step(std::string{from.empty() ? kStart : from});
+        inspect_names(
+            found->first,
+            timeout,
+            [next = std::move(found->second), done = std::move(done)](auto locks) mutable {
+                if (locks) {
+                    done(core::LockPage{*std::move(locks), std::move(next)});
+                } else {
+                    done(tl::unexpected(locks.error()));
+                }
+            });
+    });
 }
 
-// Those of the keys that are held locks.
-void RedisLockStore::inspect_keys(const std::vector<std::string>& keys,
-                                  core::Milliseconds timeout,
-                                  core::StoreDone<std::vector<core::LockState>> done) {
+// Those of the names that are held locks.
+void RedisLockStore::inspect_names(const std::vector<std::string>& names,
+                                   core::Milliseconds timeout,
+                                   core::StoreDone<std::vector<core::LockState>> done) {
+    std::vector<std::string> keys;
+    for (const std::string& name : names) {
+        keys.push_back(options_.prefix + name);
+    }
     ScriptRunner::Call call{inspect_, 0, {keys.begin(), keys.end()}, {}, timeout};
-    std::vector<std::string> names;
-    for (const std::string& key : keys) {
-        names.push_back(key.substr(options_.prefix.size()));
+    std::vector<std::string> plain_keys;
+    plain_keys.reserve(names.size());
+    for (const std::string& text : names) {
+        const auto name = core::LockName::parse(text);
+        auto plain = name ? plain_key_of(*name) : std::nullopt;
+        call.arguments.emplace_back(plain ? "1" : "");
+        if (plain) {
+            call.keys.emplace_back(plain_keys.emplace_back(*std::move(plain)));
+        }
+    }
+    if (plain_keys.empty()) {
+        call.arguments.clear();
     }
     runner_.run(
         call, [names, done = std::move(done)](core::StoreResult<redis::Reply> reply) mutable {

@@ -1,6 +1,4 @@
-// What scripts PUBLISH, and where: the channels of RedisLockStore, and how their messages are read.
-
-#include "store/redis_lock_store.hpp"
+#include "store/notices.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -86,21 +84,21 @@ bool take_revocation(std::string_view& from, Notice& notice) {
 
 }  // namespace
 
-std::string RedisLockStore::channel_of(std::string_view station) {
+std::string Notices::channel_of(std::string_view station) {
     return "holdfast:" + std::string{station};
 }
 
-std::string RedisLockStore::watch_channel(std::size_t index) {
+std::string Notices::watch_channel(std::size_t index) {
     return "holdfast:watch:" + std::to_string(index);
 }
 
 // As changed() in lua/_record.lua.
-std::size_t RedisLockStore::watch_index(const core::LockName& name) const {
-    const std::string key = key_of(name);
+std::size_t Notices::watch_index(const core::LockName& name) const {
+    const std::string key = prefix_ + name.text();
     return (static_cast<unsigned char>(key.back()) + 7 * key.size()) % kWatchChannels;
 }
 
-std::optional<Notice> RedisLockStore::parse_notice(std::string_view payload) const {
+std::optional<Notice> Notices::parse(std::string_view payload) const {
     const auto letter = take(payload, 1);
     const auto kind = letter ? kind_of(letter->front()) : std::nullopt;
     if (!kind) {
@@ -118,10 +116,10 @@ std::optional<Notice> RedisLockStore::parse_notice(std::string_view payload) con
         }
         std::copy_n(id->begin(), kIdBytes, notice.holder.bytes.begin());
     }
-    if (!payload.starts_with(options_.prefix)) {
+    if (!payload.starts_with(prefix_)) {
         return std::nullopt;
     }
-    auto name = core::LockName::parse(std::string{payload.substr(options_.prefix.size())});
+    auto name = core::LockName::parse(std::string{payload.substr(prefix_.size())});
     if (!name) {
         return std::nullopt;
     }

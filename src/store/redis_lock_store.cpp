@@ -43,7 +43,12 @@ ScriptRunner::Done decoded(core::StoreDone<Answer> done, Decode decode) {
 
 RedisLockStore::RedisLockStore(redis::Client& client, const core::Clock& clock, Options options)
     : runner_(client),
-      canary_(runner_, options.prefix, options.canary),
+      canary_(
+          runner_,
+          clock,
+          options.prefix,
+          options.canary,
+          [this](const redis::Value& time, core::Instant sent_at) { learn_time(time, sent_at); }),
       clock_(clock),
       options_(std::move(options)),
       retention_(std::to_string(options_.retention.count())),
@@ -62,27 +67,31 @@ void RedisLockStore::release(const core::Lease& lease,
                              Milliseconds timeout,
                              core::StoreDone<core::ReleaseAnswer> done) {
     const std::string key = key_of(lease.name);
+    const auto plain = plain_key_of(lease.name);
     std::vector<std::string> arguments{std::string{lease.holder.view()},
                                        std::to_string(lease.token.value),
                                        options_.station,
-                                       std::to_string(floor_.value),
                                        retention_,
                                        canary_.known()};
     if (next) {
-        append(arguments, *next);
         arguments.push_back(not_after(timeout));
+        arguments.push_back(std::to_string(floor_.value));
+        append(arguments, *next, plain.has_value());
+    } else if (plain) {
+        arguments.emplace_back("0");
     }
     runner_.run({release_,
                  affinity_of(lease.name),
-                 {key, canary_.key()},
+                 keys_with(with_canary(key), plain),
                  {arguments.begin(), arguments.end()},
                  timeout},
-                decoded(std::move(done), [this](const redis::Value& reply) {
-                    learn_time(reply[1]);
+                decoded(std::move(done), [this, sent_at = clock_.now()](const redis::Value& reply) {
+                    learn_time(reply[1], sent_at);
                     look_if_lost(reply);
                     auto answer = decode_release(reply);
-                    if (answer && answer->handed && *answer->handed) {
-                        learn_token(**answer->handed);
+                    if (answer && answer->handed) {
+                        learn_token(*answer->handed);
+                        answer->handed = believed(*std::move(answer->handed), sent_at);
                     }
                     return answer;
                 }));
@@ -94,13 +103,15 @@ void RedisLockStore::cancel(const core::LockName& name,
                             Milliseconds timeout,
                             core::StoreDone<std::monostate> done) {
     const std::string key = key_of(name);
+    const auto plain = plain_key_of(name);
     runner_.run({cancel_,
                  affinity_of(name),
-                 {key},
+                 keys_with({key}, plain),
                  {holder.view(), call.view(), options_.station, retention_},
-                 timeout},
-                decoded(std::move(done), [this](const redis::Value& reply) {
-                    learn_time(reply[1]);
+                 timeout,
+                 true},
+                decoded(std::move(done), [this, sent_at = clock_.now()](const redis::Value& reply) {
+                    learn_time(reply[1], sent_at);
                     return decode_done(reply);
                 }));
 }
@@ -109,9 +120,9 @@ void RedisLockStore::leave(const core::LockName& name,
                            Milliseconds timeout,
                            core::StoreDone<std::monostate> done) {
     const std::string key = key_of(name);
-    runner_.run({leave_, affinity_of(name), {key}, {options_.station, retention_}, timeout},
-                decoded(std::move(done), [this](const redis::Value& reply) {
-                    learn_time(reply[1]);
+    runner_.run({leave_, affinity_of(name), {key}, {options_.station, retention_}, timeout, true},
+                decoded(std::move(done), [this, sent_at = clock_.now()](const redis::Value& reply) {
+                    learn_time(reply[1], sent_at);
                     return decode_done(reply);
                 }));
 }
@@ -139,16 +150,17 @@ void RedisLockStore::take_over(const ScriptPair& script,
                                Milliseconds timeout,
                                core::StoreDone<core::RenewAnswer> done) {
     const std::string key = key_of(lease.name);
+    const auto plain = plain_key_of(lease.name);
     const std::string token = std::to_string(lease.token.value);
     const std::string keep = in_us(core::store_hold(ttl));
     runner_.run(
         {script,
          affinity_of(lease.name),
-         {key, canary_.key()},
+         keys_with(with_canary(key), plain),
          {lease.holder.view(), token, keep, options_.station, retention_, canary_.known(), from},
          timeout},
-        decoded(std::move(done), [this, lease](const redis::Value& reply) {
-            learn_time(reply[1]);
+        decoded(std::move(done), [this, lease, sent_at = clock_.now()](const redis::Value& reply) {
+            learn_time(reply[1], sent_at);
             look_if_lost(reply);
             return decode_take_over(reply, lease);
         }));
@@ -157,8 +169,9 @@ void RedisLockStore::take_over(const ScriptPair& script,
 void RedisLockStore::renew(std::span<const core::RenewCommand> commands,
                            Milliseconds timeout,
                            core::StoreDone<std::vector<core::RenewAnswer>> done) {
-    std::vector<std::string> texts;  // of each: key, token, time, units, limit
-    texts.reserve(commands.size() * 5);
+    std::vector<std::string> texts;  // of each: key, plain key, token, time, units, limit
+    texts.reserve(commands.size() * 6);
+    std::vector<std::string_view> plain_keys;
     ScriptRunner::Call call{renew_, affinity_of(commands.front().lease.name), {}, {}, timeout};
     call.arguments = {retention_, canary_.known(), options_.station};
     for (const auto& [lease, ttl, held] : commands) {
@@ -169,12 +182,22 @@ void RedisLockStore::renew(std::span<const core::RenewCommand> commands,
         call.arguments.push_back(letter_of(lease.access, false));
         call.arguments.push_back(texts.emplace_back(std::to_string(lease.access.permits)));
         call.arguments.push_back(texts.emplace_back(std::to_string(lease.access.limit)));
-        call.arguments.emplace_back(held ? "1" : "");
+        if (auto plain = plain_key_of(lease.name)) {
+            plain_keys.emplace_back(texts.emplace_back(*std::move(plain)));
+            call.arguments.emplace_back(held ? "k1" : "k");
+        } else {
+            call.arguments.emplace_back(held ? "1" : "");
+        }
     }
-    call.keys.push_back(canary_.key());
-    runner_.run(call,
-                decoded(std::move(done), [this, expected = commands.size()](const auto& reply) {
-                    learn_time(reply[0]);
+    call.keys.insert(call.keys.end(), plain_keys.begin(), plain_keys.end());
+    if (!options_.canary.apart) {
+        call.keys.push_back(canary_.key());
+    }
+    runner_.run(
+        call,
+        decoded(std::move(done),
+                [this, expected = commands.size(), sent_at = clock_.now()](const auto& reply) {
+                    learn_time(reply[0], sent_at);
                     look_if_lost(reply);
                     return decode_renew(reply, expected);
                 }));
@@ -184,16 +207,17 @@ void RedisLockStore::revoke(const core::RevokeCommand& command,
                             Milliseconds timeout,
                             core::StoreDone<std::vector<core::HolderState>> done) {
     const std::string key = key_of(command.name);
+    const auto plain = plain_key_of(command.name);
     const std::string token = std::to_string(command.token.value);
     const std::string closes = in_us(command.closes_in);
     runner_.run(
         {revoke_,
          affinity_of(command.name),
-         {key},
+         keys_with({key}, plain),
          {token, closes, letter_of(command.how), options_.station, retention_, command.reason},
          timeout},
-        decoded(std::move(done), [this](const redis::Value& reply) {
-            learn_time(reply[1]);
+        decoded(std::move(done), [this, sent_at = clock_.now()](const redis::Value& reply) {
+            learn_time(reply[1], sent_at);
             return decode_revoke(reply);
         }));
 }
@@ -202,11 +226,29 @@ void RedisLockStore::inspect(const core::LockName& name,
                              Milliseconds timeout,
                              core::StoreDone<std::optional<core::LockState>> done) {
     const std::string key = key_of(name);
-    runner_.run({inspect_, affinity_of(name), {key}, {}, timeout},
-                decoded(std::move(done), [this, name](const redis::Value& reply) {
-                    learn_time(reply[0]);
-                    return decode_state(name, reply[1]);
-                }));
+    const auto plain = plain_key_of(name);
+    std::vector<std::string_view> has_plain;
+    if (plain) {
+        has_plain.emplace_back("1");
+    }
+    runner_.run(
+        {inspect_, affinity_of(name), keys_with({key}, plain), has_plain, timeout},
+        decoded(std::move(done), [this, name, sent_at = clock_.now()](const redis::Value& reply) {
+            learn_time(reply[0], sent_at);
+            return decode_state(name, reply[1]);
+        }));
+}
+
+// The keys of a script that can grant.
+std::vector<std::string_view> RedisLockStore::with_canary(const std::string& key) const {
+    return options_.canary.apart ? std::vector<std::string_view>{key}
+                                 : std::vector<std::string_view>{key, canary_.key()};
+}
+
+void RedisLockStore::connected_to(const redis::ServerInfo& server) {
+    if (canary_.connected_to(server)) {
+        clock_steps_ = {};
+    }
 }
 
 void RedisLockStore::look_if_lost(const redis::Value& reply) {
@@ -215,10 +257,37 @@ void RedisLockStore::look_if_lost(const redis::Value& reply) {
     }
 }
 
-void RedisLockStore::learn_time(const redis::Value& time) {
+void RedisLockStore::learn_time(const redis::Value& time, core::Instant sent_at) {
     if (time.is_integer()) {
-        time_.learn(microseconds{time.integer()}, clock_.now());
+        learn_time(microseconds{time.integer()}, sent_at);
     }
+}
+
+void RedisLockStore::learn_time(microseconds time, core::Instant sent_at) {
+    const core::Instant now = clock_.now();
+    time_.learn(time, sent_at, now);
+    const auto step = clock_steps_.learn(time, sent_at, now);
+    if (!step) {
+        return;
+    }
+    clock_set_.count(*step);
+    const bool beyond_guard = *step > options_.clock_guard;
+    if (beyond_guard) {
+        canary_.clock_set_forward();
+    }
+    if (clock_set_listener_) {
+        clock_set_listener_(*step, beyond_guard);
+    }
+}
+
+// A grant that leases which have ended early may have made way for is none.
+core::StoreResult<core::AcquireAnswer> RedisLockStore::believed(
+    core::StoreResult<core::AcquireAnswer> answer, core::Instant sent_at) const {
+    if (answer && std::holds_alternative<core::Granted>(*answer) && !canary_.trusts(sent_at)) {
+        return tl::unexpected(
+            core::StoreError{core::StoreFailure::unknown, "the clock of Redis was set forward"});
+    }
+    return answer;
 }
 
 // In Redis' time, 16 digits; zeros, which are always too late, while its clock is not known.

@@ -1,7 +1,7 @@
 #include "store/redis_peers.hpp"
 
 #include "store/lua_scripts.hpp"
-#include "store/redis_lock_store.hpp"
+#include "store/notices.hpp"
 
 #include <absl/strings/escaping.h>
 
@@ -38,11 +38,15 @@ RedisPeers::RedisPeers(redis::Client& client,
       local_(std::move(local)),
       runner_(client),
       script_(kLua_stations),
-      key_(std::string{"holdfast:"} + kMark + "stations:" + options_.prefix),
+      key_(key_of(options_.prefix)),
       member_(options_.station + options_.daemon),
       gathering_(clock, timers),
       random_(options_.seed),
       refresh_(timers) {}
+
+std::string RedisPeers::key_of(const std::string& prefix) {
+    return std::string{"holdfast:"} + kMark + "stations:" + prefix;
+}
 
 void RedisPeers::start() {
     if (left_) {
@@ -156,7 +160,7 @@ bool RedisPeers::offer(const std::vector<Offers::Offer>& leases) {
 }
 
 void RedisPeers::publish(std::string_view station, const std::string& message) {
-    const std::string channel = RedisLockStore::channel_of(station);
+    const std::string channel = Notices::channel_of(station);
     runner_.command({"PUBLISH", channel, message}, options_.timeout, [](const Reply&) {});
 }
 

@@ -49,6 +49,9 @@ public:
                Options options,
                Local local);
 
+    // Of the set of stations.
+    static std::string key_of(const std::string& prefix);
+
     // Registers now, and again and again from now on. To be called when a connection comes up, too.
     void start();
     // Takes the station out. `done` is called when the store has answered, or does not.

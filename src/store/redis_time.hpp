@@ -17,9 +17,10 @@ class RedisTime {
 public:
     using Microseconds = std::chrono::microseconds;
 
-    // `now`: when a reply was read that says `time`.
-    void learn(Microseconds time, core::Instant now) {
+    // `now`: when a reply was read that says `time`, to what was sent then.
+    void learn(Microseconds time, core::Instant sent_at, core::Instant now) {
         last_ = time - now.time_since_epoch();
+        most_ = time - sent_at.time_since_epoch();
         if (!best_ || now >= window_end_) {
             before_ = best_.value_or(*last_);
             best_ = last_;
@@ -33,6 +34,9 @@ public:
 
     // By the last reply: follows a step at once. 0 if nothing is known.
     std::int64_t latest(core::Instant at) const { return at_offset(last_, at); }
+
+    // Not less than it says, by the last reply. 0 if nothing is known.
+    std::int64_t at_most(core::Instant at) const { return at_offset(most_, at); }
 
     // By the best guess: for the order among daemons. 0 if nothing is known.
     std::int64_t steady(core::Instant at) const {
@@ -50,6 +54,7 @@ private:
     }
 
     std::optional<core::Duration> last_;
+    std::optional<core::Duration> most_;
     std::optional<core::Duration> best_;  // in this window
     core::Duration before_{};             // in the window before
     core::Instant window_end_{};

@@ -98,7 +98,9 @@ core::StoreResult<core::AcquireAnswer> decode_take(const redis::Value& reply, st
             return core::Busy{{std::string{reply[at + 4].text()},
                                token_in(reply[at + 2]),
                                from_us(reply[at + 3])},
-                              static_cast<std::size_t>(reply[at + 5].integer())};
+                              static_cast<std::size_t>(reply[at + 5].integer()),
+                              false,
+                              reply.size() > at + 6};
         case 3:
             return core::Closed{};
         case kConflict:
@@ -205,6 +207,7 @@ core::StoreResult<std::vector<core::RenewAnswer>> decode_renew(const redis::Valu
         const std::int64_t code = reply[at].integer();
         core::RenewAnswer answer{code == 1, token_in(reply[at + 1]), code == 2};
         answer.revoked = code == 3;
+        answer.released = code == 4;
         const std::int64_t as = reply[at + 2].integer();
         if (as > 0) {
             answer.now = core::HeldAs{token_in(reply[at + 2]), core::Access{}};

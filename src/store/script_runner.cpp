@@ -10,6 +10,8 @@ namespace {
 using core::StoreError;
 using core::StoreFailure;
 
+constexpr const char* kAnswered = "Redis answered: ";
+
 const char* describe(redis::Failure failure) {
     switch (failure) {
         case redis::Failure::refused_disconnected:
@@ -34,7 +36,7 @@ StoreError error_of(redis::Failure failure) {
 StoreError error_of(std::string_view resp_error) {
     return {redis::definitely_not_executed(resp_error) ? StoreFailure::not_executed
                                                        : StoreFailure::unknown,
-            "Redis answered: " + std::string{resp_error}};
+            kAnswered + std::string{resp_error}};
 }
 
 bool rejects_flags(std::string_view error) {
@@ -44,12 +46,19 @@ bool rejects_flags(std::string_view error) {
 
 }  // namespace
 
+std::string_view answer_in(const core::StoreError& error) {
+    const std::string_view message = error.message;
+    return message.starts_with(kAnswered) ? message.substr(std::string_view{kAnswered}.size())
+                                          : std::string_view{};
+}
+
 struct ScriptRunner::Attempt {
     const ScriptPair* script = nullptr;  // nullptr: a plain command
     std::size_t affinity = 0;
     std::string wire;  // with EVALSHA
     core::Milliseconds timeout{};
     Done done;
+    bool gives_way = false;
     bool with_source = false;  // sent as EVAL already
     bool waited = false;       // sent again behind another's source
     bool flagged = true;       // in which form
@@ -66,15 +75,18 @@ std::string ScriptRunner::wire_of(const Call& call) const {
 }
 
 void ScriptRunner::run(const Call& call, Done done) {
-    run_wire(call.script, call.affinity, wire_of(call), call.timeout, std::move(done));
+    run_wire(
+        call.script, call.affinity, wire_of(call), call.timeout, call.gives_way, std::move(done));
 }
 
 void ScriptRunner::run_wire(const ScriptPair& script,
                             std::size_t affinity,
                             std::string wire,
                             core::Milliseconds timeout,
+                            bool gives_way,
                             Done done) {
     auto attempt = std::make_shared<Attempt>();
+    attempt->gives_way = gives_way;
     attempt->script = &script;
     attempt->affinity = affinity;
     attempt->wire = wire;
@@ -96,13 +108,15 @@ void ScriptRunner::command(const std::vector<std::string_view>& arguments,
 void ScriptRunner::send(std::shared_ptr<Attempt> attempt, std::string wire) {
     const std::size_t affinity = attempt->affinity;
     const core::Milliseconds timeout = attempt->timeout;
+    const bool gives_way = attempt->gives_way;
     client_.send(affinity,
                  {std::move(wire),
                   timeout,
                   [this, attempt = std::move(attempt)](redis::Outcome outcome) {
                       on_outcome(attempt, std::move(outcome));
                   },
-                  {}});
+                  {},
+                  gives_way});
 }
 
 void ScriptRunner::on_outcome(const std::shared_ptr<Attempt>& attempt, redis::Outcome outcome) {

@@ -31,6 +31,9 @@ struct ScriptPair {
     Script plain;
 };
 
+// What Redis answered to a command that failed, as Redis said it; empty: it did not answer.
+std::string_view answer_in(const core::StoreError& error);
+
 class ScriptRunner {
 public:
     explicit ScriptRunner(redis::Client& client) : client_(client) {}
@@ -43,6 +46,7 @@ public:
         std::vector<std::string_view> keys;
         std::vector<std::string_view> arguments;
         core::Milliseconds timeout;
+        bool gives_way = false;  // see redis::Command
     };
     void run(const Call& call, Done done);
 
@@ -52,6 +56,7 @@ public:
                   std::size_t affinity,
                   std::string wire,
                   core::Milliseconds timeout,
+                  bool gives_way,
                   Done done);
 
     // A plain command, under the same rules.

@@ -5,7 +5,7 @@ namespace holdfast::store {
 template <class Do>
 void WatchChannels::for_each_channel(const core::WatchScope& scope, Do what) {
     if (scope.name) {
-        what(store_.watch_index(*scope.name));
+        what(notices_.watch_index(*scope.name));
         return;
     }
     for (std::size_t index = 0; index < listeners_.size(); ++index) {
@@ -16,16 +16,16 @@ void WatchChannels::for_each_channel(const core::WatchScope& scope, Do what) {
 bool WatchChannels::begin(const core::WatchScope& scope) {
     for_each_channel(scope, [this](std::size_t index) {
         if (++listeners_[index] == 1) {
-            subscriber_.subscribe(RedisLockStore::watch_channel(index));
+            inbox_.subscribe(Notices::watch_channel(index));
         }
     });
-    return subscriber_.hears_all();
+    return inbox_.hears_all();
 }
 
 void WatchChannels::end(const core::WatchScope& scope) {
     for_each_channel(scope, [this](std::size_t index) {
         if (--listeners_[index] == 0) {
-            subscriber_.unsubscribe(RedisLockStore::watch_channel(index));
+            inbox_.unsubscribe(Notices::watch_channel(index));
         }
     });
 }

@@ -4,8 +4,8 @@
 // a lock, all for a prefix.
 
 #include "core/watchers.hpp"
-#include "redis/subscriber.hpp"
-#include "store/redis_lock_store.hpp"
+#include "store/inbox.hpp"
+#include "store/notices.hpp"
 
 #include <array>
 #include <cstddef>
@@ -15,8 +15,7 @@ namespace holdfast::store {
 class WatchChannels final : public core::ChangeFeed {
 public:
     // What is handed over outlives this.
-    WatchChannels(const RedisLockStore& store, redis::Subscriber& subscriber)
-        : store_(store), subscriber_(subscriber) {}
+    WatchChannels(const Notices& notices, Inbox& inbox) : notices_(notices), inbox_(inbox) {}
 
     bool begin(const core::WatchScope& scope) override;
     void end(const core::WatchScope& scope) override;
@@ -25,9 +24,9 @@ private:
     template <class Do>
     void for_each_channel(const core::WatchScope& scope, Do what);
 
-    const RedisLockStore& store_;
-    redis::Subscriber& subscriber_;
-    std::array<std::size_t, RedisLockStore::kWatchChannels> listeners_{};
+    const Notices& notices_;
+    Inbox& inbox_;
+    std::array<std::size_t, Notices::kWatchChannels> listeners_{};
 };
 
 }  // namespace holdfast::store

@@ -122,7 +122,7 @@ public:
     HotClient(const std::shared_ptr<grpc::Channel>& channel,
               const std::string& lock,
               HandOns& hand_ons)
-        : client_(channel, {lock}, true), hand_ons_(hand_ons) {}
+        : client_(channel, {lock}, true, 0), hand_ons_(hand_ons) {}
 
     std::size_t call(grpc::CompletionQueue& queue, void* tag) override {
         if (busy()) {

@@ -28,6 +28,11 @@ constexpr std::array kScenarios{
     Scenario{"hot", "one lock handed on: 1 daemon, 2 daemons, without gRPC, etcd", measure_hot},
     Scenario{"waiters", "100 to 100,000 waiters for one lock", measure_waiters},
     Scenario{"leases", "100,000 held leases renewed", measure_leases},
+    Scenario{"topologies",
+             "each topology beside one Redis, and when a node is killed",
+             measure_topologies},
+    Scenario{
+        "durable", "grants that wait for a replica, beside those that do not", measure_durable},
 };
 
 struct Load {

@@ -31,8 +31,8 @@ constexpr std::size_t kIdBytes = sizeof(core::HolderId::bytes);
 const std::string kStation = "benchers";
 const std::string kCanaryKey = "bench:canary";
 const std::string kRetention = "86400000";
-const std::string kKnown(16,
-                         '0');  // no beat, of a Redis without an incarnation: see lua/_memory.lua
+// No beat, of a Redis without an incarnation: see lua/_memory.lua.
+const std::string kKnown(16 + 3, '0');
 
 using Reply = std::unique_ptr<redisReply, void (*)(void*)>;
 
@@ -45,7 +45,7 @@ public:
             throw std::runtime_error("cannot connect to " + socket);
         }
         // No time for it to be closed, max_ttl, no beats.
-        command({"SET", kCanaryKey, std::string(16 + 10 + std::size_t{60} * 16, '0')});
+        command({"SET", kCanaryKey, std::string(16 + 10 + 3 + std::size_t{60} * 16, '0')});
         acquire_sha_ = command({"SCRIPT", "LOAD", std::string{store::kLua_acquire}})->str;
         release_sha_ = command({"SCRIPT", "LOAD", std::string{store::kLua_release}})->str;
         const std::string prefix = "bench:" + std::to_string(std::random_device{}()) + ":";
@@ -123,10 +123,23 @@ private:
         const std::uint64_t id = ++last_id_;
         slot.holder.replace(0, sizeof(id), reinterpret_cast<const char*>(&id), sizeof(id));
         slot.begun = Clock::now();
-        send({"EVALSHA", acquire_sha_, "2",         slot.key,    kCanaryKey, kStation,
-              "0",       kRetention,   slot.holder, slot.holder, "33020000", "bench",
-              "",        "x",          "1",         "0",         "0",        "1700000000000000",
-              "",        "",           "",          "",          kKnown,     "9999999999999999"});
+        send({"EVALSHA",
+              acquire_sha_,
+              "2",
+              slot.key,
+              kCanaryKey,
+              "9999999999999999",
+              kKnown,
+              kStation,
+              "0",
+              kRetention,
+              slot.holder,
+              slot.holder,
+              "33020000",
+              "bench",
+              "",
+              "1700000000000000",
+              ""});
     }
     void release(Slot& slot, const std::string& token) {
         slot.begun = Clock::now();
@@ -138,7 +151,6 @@ private:
               slot.holder,
               token,
               kStation,
-              "0",
               kRetention,
               kKnown});
     }

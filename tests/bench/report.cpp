@@ -86,7 +86,7 @@ void show(const std::string& title, const std::vector<Subject>& subjects) {
                         number(subject.median(&Round::client_cpu_us), 1),
                         redis ? number(scripts, 2) : "-",
                         redis ? number(subject.median(&Round::script_us), 1) : "-",
-                        writes > 0 ? number(writes / scripts, 3) : "-"});
+                        writes > 0 && redis ? number(writes / scripts, 3) : "-"});
     }
     std::cout << cli::show_table(rows) << std::endl;
 }

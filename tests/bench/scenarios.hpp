@@ -10,5 +10,7 @@ void measure_session();
 void measure_hot();
 void measure_waiters();
 void measure_leases();
+void measure_topologies();
+void measure_durable();
 
 }  // namespace holdfast::bench

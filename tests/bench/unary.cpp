@@ -5,6 +5,7 @@
 #include "bench/servers.hpp"
 
 #include <iostream>
+#include <thread>
 
 namespace holdfast::bench {
 namespace {
@@ -42,10 +43,25 @@ void beside_etcd() {
     show("UNARY, 64 CLIENTS", subjects);
 }
 
+// What the CPU per call allows: client, daemon and Redis share this machine.
+void show_bound(const Subject& holdfast, const Subject& echo) {
+    const double others =
+        holdfast.lowest(&Round::client_cpu_us) + holdfast.lowest(&Round::redis_cpu_us);
+    const auto bound = [&](double server) {
+        const double cores = std::thread::hardware_concurrency();
+        return number(cores * 1e6 / (others + server) / echo.highest(&Round::per_second), 2);
+    };
+    std::cout << "calls/s of the echo's, 64 clients, if no core ever idled: "
+              << bound(holdfast.lowest(&Round::server_cpu_us))
+              << "; with a daemon that costs no more than the echo: "
+              << bound(echo.lowest(&Round::server_cpu_us)) << "\n\n";
+}
+
 }  // namespace
 
 void measure_unary() {
     const auto many = beside_echo(64, 2s);
+    show_bound(many.back(), many.front());
     beside_echo(16, 1s);
     beside_echo(1, 1s);
     beside_etcd();

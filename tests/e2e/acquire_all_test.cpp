@@ -348,10 +348,7 @@ TEST_F(AcquireAll, BadRequests) {
     expect_invalid(with([](auto& r) { r.set_priority(11); }), "priority");
     expect_invalid(with([](auto& r) { r.set_request_id("short"); }), "request_id");
     expect_invalid(with([](auto& r) { r.set_owner(std::string(257, 'o')); }), "owner");
-    const Answer later =
-        acquire_all(client_, with([](auto& r) { r.set_durability(pb::DURABILITY_REPLICATED); }));
-    EXPECT_EQ(later.reason, "UNIMPLEMENTED");
-    EXPECT_EQ(later.metadata.at("field"), "durability");
+    expect_invalid(with([](auto& r) { r.set_durability(pb::DURABILITY_REPLICATED); }), "replicas");
     EXPECT_TRUE(acquire_all(client_, request({"a", "b"})).ok()) << "none of these took a lock";
 }
 

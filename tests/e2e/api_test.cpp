@@ -296,18 +296,5 @@ TEST_F(Api, BadLeaseIds) {
     EXPECT_TRUE(client_.release(good).ok());
 }
 
-TEST_F(Api, FieldsThatAreNotServedYetAreNamed) {
-    const auto refused = [&](auto change) {
-        pb::AcquireRequest request = Client::request("later");
-        change(request);
-        const Answer answer = client_.acquire(request);
-        EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-        EXPECT_EQ(answer.reason, "UNIMPLEMENTED");
-        return answer.metadata.at("field");
-    };
-    EXPECT_EQ(refused([](auto& r) { r.set_durability(pb::DURABILITY_REPLICATED); }), "durability");
-    EXPECT_EQ(client_.get("later").status.error_code(), grpc::StatusCode::NOT_FOUND);
-}
-
 }  // namespace
 }  // namespace holdfast::e2e

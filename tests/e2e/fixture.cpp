@@ -35,7 +35,11 @@ Daemon::Daemon(std::vector<std::string> arguments,
     }
     start();
     if (wait) {
-        EXPECT_TRUE(wait_serving()) << log();
+        const bool serves = wait_serving();
+        const auto ended = process_->wait(0ms);
+        EXPECT_TRUE(serves && !ended)
+            << "serves: " << serves << ", ended: " << ended.value_or(-1) << '\n'
+            << log();
     }
 }
 
@@ -59,7 +63,7 @@ bool Daemon::serving() const {
     namespace health = ::grpc::health::v1;
     const auto channel = grpc::CreateChannel(address(), grpc::InsecureChannelCredentials());
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + 1s);
+    context.set_deadline(std::chrono::system_clock::now() + 10s);
     health::HealthCheckRequest request;
     request.set_service("holdfast.v1.LockService");
     health::HealthCheckResponse response;
@@ -68,7 +72,7 @@ bool Daemon::serving() const {
 }
 
 bool Daemon::wait_serving(bool wanted) const {
-    return eventually([&] { return serving() == wanted; }, 20s);
+    return eventually([&] { return serving() == wanted; }, 60s);
 }
 
 double Daemon::sample(const std::string& name) const {
@@ -114,7 +118,7 @@ Client::Client(const std::string& address) {
     grpc::ChannelArguments arguments;
     arguments.SetInt("grpc.use_local_subchannel_pool", 1);  // a connection of its own
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2000);  // how long connecting may take
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 10000);  // how long connecting may take
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
     channel_ = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
     stub_ = pb::LockService::NewStub(channel_);

@@ -23,7 +23,7 @@ protected:
 
 TEST_F(HoldTest, WaitsIsGrantedIsRenewedIsReleased) {
     ASSERT_TRUE(other_.acquire("a").ok());
-    HoldStream hold{client_, Client::request("a", 1s, 20s)};
+    HoldStream hold{client_, Client::request("a", 3s, 20s)};
     ASSERT_EQ(hold.next(), Event::kQueued);
     EXPECT_EQ(hold.event.queued().position(), 1U);
     EXPECT_EQ(hold.event.queued().holder().owner(), "e2e");
@@ -32,12 +32,12 @@ TEST_F(HoldTest, WaitsIsGrantedIsRenewedIsReleased) {
     ASSERT_EQ(hold.next(), Event::kGranted);
     EXPECT_GT(hold.lease.fencing_token(), other_.lease.fencing_token());
     for (int i = 0; i < 4; ++i) {  // beyond its ttl
-        ASSERT_EQ(hold.next(), Event::kRenewed);
+        ASSERT_TRUE(hold.until(Event::kRenewed));
         const pb::Lease& renewed = hold.event.renewed().lease();
         EXPECT_EQ(renewed.fencing_token(), hold.lease.fencing_token());
         EXPECT_EQ(renewed.anchor(), hold.lease.anchor());
         EXPECT_GT(renewed.safe_for_ms(), 0U);
-        EXPECT_LE(renewed.safe_for_ms(), 1000U);
+        EXPECT_LE(renewed.safe_for_ms(), 3000U);
     }
     EXPECT_FALSE(is_free("a"));
     ASSERT_TRUE(client_.release(hold.lease.lease_id()).ok());
@@ -75,7 +75,7 @@ TEST_F(HoldTest, ABrokenStreamKeepsTheLeaseAsLongAsItsHolderMayBelieve) {
     }
     ASSERT_TRUE(other_.acquire("a", 2s, 10s).ok());
     EXPECT_GE(Steady::now(), believed);
-    EXPECT_LT(Steady::now(), believed + 1500ms) << "it was renewed after the stream broke";
+    EXPECT_LT(Steady::now(), believed + 4s) << "it was renewed after the stream broke";
 }
 
 TEST_F(HoldTest, ReleaseNowFreesTheLockAtOnce) {
@@ -89,9 +89,9 @@ TEST_F(HoldTest, ReleaseNowFreesTheLockAtOnce) {
 }
 
 TEST_F(HoldTest, GraceKeepsTheLeaseUntilItIsResumedOrOver) {
-    auto request = Client::request("a", 1s);
+    auto request = Client::request("a", 2s);
     request.set_on_disconnect(pb::ON_DISCONNECT_GRACE);
-    request.set_grace_ms(3000);
+    request.set_grace_ms(5000);
     pb::Lease lease;
     const auto broken_after = [&](const pb::AcquireRequest& how) {
         HoldStream hold{client_, how};
@@ -100,26 +100,26 @@ TEST_F(HoldTest, GraceKeepsTheLeaseUntilItIsResumedOrOver) {
     };
     broken_after(request);
     const auto first_break = Steady::now();
-    EXPECT_FALSE(other_.acquire("a", 1s, 2s).ok()) << "it is renewed beyond its ttl";
+    EXPECT_FALSE(other_.acquire("a", 1s, 3s).ok()) << "it is renewed beyond its ttl";
     request.set_resume_lease_id(lease.lease_id());
     const std::uint64_t token = lease.fencing_token();
     broken_after(request);
     EXPECT_EQ(lease.fencing_token(), token);
     const auto second_break = Steady::now();
     ASSERT_TRUE(other_.acquire("a", 1s, 20s).ok());
-    EXPECT_GE(Steady::now(), first_break + 4s);
-    EXPECT_GE(Steady::now(), second_break + 2900ms);
-    EXPECT_LT(Steady::now(), second_break + 5s);
+    EXPECT_GE(Steady::now(), first_break + 7s);
+    EXPECT_GE(Steady::now(), second_break + 4900ms);
+    EXPECT_LT(Steady::now(), second_break + 10s);
 }
 
 TEST_F(HoldTest, AStreamElsewhereTakesTheLeaseOver) {
     Daemon second{{"--store", redis_.url()}};
     Client there{second.address()};
-    HoldStream hold{client_, Client::request("a", 2s)};
+    HoldStream hold{client_, Client::request("a", 6s)};
     ASSERT_EQ(hold.next(), Event::kGranted);
     pb::AcquireRequest request;
     request.set_resume_lease_id(hold.lease.lease_id());
-    request.set_ttl_ms(1000);
+    request.set_ttl_ms(3000);
     HoldStream resumed{there, request};
     ASSERT_EQ(resumed.next(), Event::kGranted);
     EXPECT_EQ(resumed.lease.fencing_token(), hold.lease.fencing_token());
@@ -128,11 +128,34 @@ TEST_F(HoldTest, AStreamElsewhereTakesTheLeaseOver) {
     EXPECT_EQ(hold.event.lost().cause(), pb::LOSS_CAUSE_MOVED);
     EXPECT_EQ(hold.finish().reason, "LEASE_LOST");
     for (int i = 0; i < 4; ++i) {
-        ASSERT_EQ(resumed.next(), Event::kRenewed);
+        ASSERT_TRUE(resumed.until(Event::kRenewed));
     }
     ASSERT_TRUE(client_.release(hold.lease.lease_id()).ok()) << "at the daemon that had it before";
     EXPECT_TRUE(resumed.until(Event::kReleased));
     EXPECT_TRUE(resumed.finish().ok());
+}
+
+// Nobody hears of its answer: were it asked for again, it would take the lease from where its client has
+// gone on.
+TEST_F(HoldTest, AResumeWhoseStreamHasGoneTakesTheLeaseFromNobody) {
+    test::TcpGate gate{redis_.port()};
+    Daemon second{{"--store", "redis://127.0.0.1:" + std::to_string(gate.port())}};
+    Client there{second.address()};
+    HoldStream hold{client_, Client::request("a", 3s)};
+    ASSERT_EQ(hold.next(), Event::kGranted);
+    pb::AcquireRequest request;
+    request.set_resume_lease_id(hold.lease.lease_id());
+    gate.hold_requests(true);
+    ASSERT_TRUE(eventually([&] {
+        HoldStream{there, request}.cancel();
+        return second.sample("holdfast_rpcs_total{code=\"CANCELLED\",method=\"Hold\"}") > 0;
+    }));
+    gate.cut();
+    gate.hold_requests(false);
+    // For longer than a lost answer is asked after.
+    for (int renewals = 0; renewals < 5; ++renewals) {
+        ASSERT_TRUE(hold.until(Event::kRenewed));
+    }
 }
 
 TEST_F(HoldTest, ALeaseThatHasEndedIsNotResumed) {
@@ -165,23 +188,23 @@ TEST_F(HoldTest, ADaemonThatDrainsSendsItsHoldersElsewhere) {
 }
 
 TEST_F(HoldTest, ItEndsAfterMaxHold) {
-    auto request = Client::request("a", 1s);
-    request.set_max_hold_ms(2000);
+    auto request = Client::request("a", 2s);
+    request.set_max_hold_ms(3000);
     HoldStream hold{client_, request};
     ASSERT_EQ(hold.next(), Event::kGranted);
     ASSERT_TRUE(hold.until(Event::kLost));
     EXPECT_EQ(hold.event.lost().cause(), pb::LOSS_CAUSE_MAX_HOLD);
-    EXPECT_LE(Steady::now(), hold.sent_at + 2500ms);
+    EXPECT_LE(Steady::now(), hold.sent_at + 5s);
 }
 
 TEST_F(HoldTest, ARenewOfTheHolderIsANewAnchor) {
-    HoldStream hold{client_, Client::request("a", 3s)};
+    HoldStream hold{client_, Client::request("a", 10s)};
     ASSERT_EQ(hold.next(), Event::kGranted);
-    ASSERT_TRUE(client_.renew(hold.lease.lease_id(), 2s).ok());
+    ASSERT_TRUE(client_.renew(hold.lease.lease_id(), 8s).ok());
     ASSERT_EQ(hold.next(), Event::kRenewed);
     EXPECT_NE(client_.lease.anchor(), hold.lease.anchor());
     EXPECT_EQ(hold.event.renewed().lease().anchor(), client_.lease.anchor());
-    EXPECT_EQ(hold.event.renewed().lease().ttl_ms(), 2000U);
+    EXPECT_EQ(hold.event.renewed().lease().ttl_ms(), 8000U);
 }
 
 TEST_F(HoldTest, BadRequestsNameTheField) {
@@ -212,9 +235,9 @@ TEST(P3LossIsPushed, AtRiskThenRecoveredThenLostBeforeTheDeadline) {
     test::TcpGate gate{redis.port()};
     Daemon daemon{{"--store", "redis://127.0.0.1:" + std::to_string(gate.port())}};
     Client client{daemon.address()};
-    HoldStream hold{client, Client::request("a", 3s)};
+    HoldStream hold{client, Client::request("a", 6s)};
     ASSERT_EQ(hold.next(), Event::kGranted);
-    ASSERT_EQ(hold.next(), Event::kRenewed);
+    ASSERT_TRUE(hold.until(Event::kRenewed));
     gate.refuse(true);
     gate.cut();
     ASSERT_TRUE(hold.until(Event::kAtRisk));
@@ -237,12 +260,12 @@ TEST(P3LossIsPushed, ALeaseThatIsGoneFromTheStoreIsLostAtTheNextRenewal) {
     test::RedisProcess redis;
     Daemon daemon{{"--store", redis.url()}};
     Client client{daemon.address()};
-    HoldStream hold{client, Client::request("a", 3s)};
+    HoldStream hold{client, Client::request("a", 10s)};
     ASSERT_EQ(hold.next(), Event::kGranted);
     redis.run({"HSET", "hf:a", "i", "somebody elses!!"});
     ASSERT_EQ(hold.next(), Event::kLost);
     EXPECT_EQ(hold.event.lost().cause(), pb::LOSS_CAUSE_TAKEN);
-    EXPECT_LT(Steady::now(), hold.sent_at + 3s);
+    EXPECT_LT(Steady::now(), hold.sent_at + 10s);
 }
 
 // No FIN, no RST: the network between client and daemon goes silent.

@@ -113,6 +113,8 @@ TEST_F(RevokeTest, ImmediatelyTheNextOneHasIt) {
     EXPECT_LT(Steady::now() - forced_at, 15s);  // not the lease's end
     EXPECT_GT(other_.lease.fencing_token(), hold.lease.fencing_token());
     EXPECT_TRUE(hold.until(Event::kLost));
+    EXPECT_EQ(hold.event.lost().cause(), pb::LOSS_CAUSE_TAKEN) << "its deadline counts no more";
+    EXPECT_EQ(hold.event.lost().why(), "stuck");
     client_.release(hold.lease.lease_id());
     EXPECT_EQ(client_.released.verdict(), pb::VERDICT_SUPERSEDED);
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-// A Session of a client, read by hand. A read that takes longer than a minute fails.
+// A Session of a client, read by hand. It ends by itself in five minutes, so that no read hangs.
 
 #include "fixture.hpp"
 
@@ -14,7 +14,7 @@ namespace holdfast::e2e {
 class SessionStream {
 public:
     explicit SessionStream(Client& client) {
-        context_.set_deadline(std::chrono::system_clock::now() + 60s);
+        context_.set_deadline(std::chrono::system_clock::now() + 300s);
         stream_ = client.stub().Session(&context_);
     }
     ~SessionStream() {
@@ -65,6 +65,7 @@ public:
             }
             if (event.has_pong()) {
                 pong = event.pong();
+                pongs.push_back(pong);
             }
         }
         return true;
@@ -92,7 +93,8 @@ public:
     std::map<std::uint64_t, pb::OperationResult> results;
     std::vector<pb::LeaseEvent> events;
     pb::LeaseEvent last;
-    pb::Pong pong;
+    pb::Pong pong;  // the last one
+    std::vector<pb::Pong> pongs;
     std::size_t messages = 0;
 
 private:

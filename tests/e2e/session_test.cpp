@@ -33,7 +33,7 @@ TEST_F(SessionTest, ABatchIsTakenRenewedAndReleased) {
     constexpr int kLocks = 500;
     SessionStream session{client_};
     for (int i = 0; i < kLocks; ++i) {
-        session.acquire(Client::request(name(i), 1s));
+        session.acquire(Client::request(name(i), 3s));
     }
     ASSERT_TRUE(session.send());
     ASSERT_TRUE(session.read_until([&] { return session.results.size() == kLocks; }));
@@ -49,8 +49,8 @@ TEST_F(SessionTest, ABatchIsTakenRenewedAndReleased) {
     std::map<std::string, int> renewed;
     ASSERT_TRUE(session.read_until([&] {
         for (const auto& event : session.events) {
-            EXPECT_TRUE(event.has_renewed()) << event.ShortDebugString();
-            ++renewed[event.lease_id()];
+            EXPECT_FALSE(event.has_lost()) << event.ShortDebugString();
+            renewed[event.lease_id()] += event.has_renewed() ? 1 : 0;
         }
         session.events.clear();
         return std::count_if(renewed.begin(), renewed.end(), [](const auto& one) {
@@ -64,7 +64,7 @@ TEST_F(SessionTest, ABatchIsTakenRenewedAndReleased) {
     for (const auto& lease : session.pong.leases()) {
         EXPECT_EQ(lease.anchor(), session.pong.anchor());
         EXPECT_LE(lease.elapsed_ms(), 500U);
-        EXPECT_LE(lease.safe_for_ms(), 1000U);
+        EXPECT_LE(lease.safe_for_ms(), 3000U);
     }
     session.results.clear();
     for (const auto& id : ids) {
@@ -76,9 +76,44 @@ TEST_F(SessionTest, ABatchIsTakenRenewedAndReleased) {
         EXPECT_EQ(result.release().verdict(), pb::VERDICT_HELD_THROUGHOUT);
     }
     for (const auto& event : session.events) {
-        EXPECT_TRUE(event.has_renewed()) << "its own releases are told by their results alone";
+        EXPECT_FALSE(event.has_released() || event.has_lost())
+            << "its own releases are told by their results alone";
     }
     EXPECT_EQ(daemon_.sample("holdfast_leases"), 0);
+}
+
+// More than what a gRPC client takes in one message would be, if there were enough of them.
+TEST_F(SessionTest, APongOfManyLeasesComesInSeveralMessages) {
+    constexpr int kLocks = 2500;
+    SessionStream session{client_};
+    std::set<std::string> ids;
+    for (int i = 0; i < kLocks;) {
+        for (const int end = i + 500; i < end; ++i) {
+            session.acquire(Client::request(name(i), 20s));
+        }
+        ASSERT_TRUE(session.send());
+        ASSERT_TRUE(session.read_until(
+            [&] { return session.results.size() == static_cast<std::size_t>(i); }));
+    }
+    for (const auto& [id, result] : session.results) {
+        ids.insert(result.acquire().lease().lease_id());
+    }
+    session.message().mutable_ping()->set_id(7);
+    ASSERT_TRUE(session.send());
+    ASSERT_TRUE(session.read_until([&] { return !session.pongs.empty() && !session.pong.more(); }));
+    ASSERT_EQ(session.pongs.size(), 3U);
+    std::set<std::string> shown;
+    for (const auto& pong : session.pongs) {
+        EXPECT_EQ(pong.id(), 7U);
+        EXPECT_EQ(pong.anchor(), session.pong.anchor());
+        EXPECT_EQ(pong.more(), &pong != &session.pongs.back());
+        EXPECT_LE(pong.leases_size(), 1000);
+        for (const auto& lease : pong.leases()) {
+            EXPECT_EQ(lease.anchor(), pong.anchor());
+            EXPECT_TRUE(shown.insert(lease.lease_id()).second) << "twice";
+        }
+    }
+    EXPECT_EQ(shown, ids);
 }
 
 TEST_F(SessionTest, AWaitingAcquireIsGrantedOrCancelled) {
@@ -127,7 +162,7 @@ TEST_F(SessionTest, AnotherDaemonTakesTheLeasesOver) {
     Client there{second.address()};
     SessionStream session{client_};
     for (int i = 0; i < 10; ++i) {
-        session.acquire(Client::request(name(i), 2s));
+        session.acquire(Client::request(name(i), 10s));
     }
     ASSERT_TRUE(session.send());
     ASSERT_TRUE(session.read_until([&] { return session.results.size() == 10; }));

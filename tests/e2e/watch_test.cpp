@@ -16,7 +16,7 @@ using Kind = pb::WatchEvent::EventCase;
 class WatchStream {
 public:
     WatchStream(Client& client, const pb::WatchRequest& request) {
-        context_.set_deadline(std::chrono::system_clock::now() + 60s);
+        context_.set_deadline(std::chrono::system_clock::now() + 300s);
         reader_ = client.stub().Watch(&context_, request);
     }
     ~WatchStream() {

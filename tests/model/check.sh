@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks the models with spin: safety and liveness of each as it stands, and that each planted fault is
-# found. Needs spin and gcc; some 15 seconds.
+# found. Needs spin and gcc; a minute.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d)
@@ -46,4 +46,10 @@ expect found handon safety -DNOCLOSED
 expect found handon safety -DNOOWNER
 expect found handon safety -DBARGE
 expect found handon liveness -DNOID
+
+expect none strict safety
+expect none strict safety -DTTL=3
+for fault in NOGRACE GRACE_AT_PROMO SHORTGRACE NOWAITRENEW READRETRY; do
+    expect found strict safety "-D$fault"
+done
 exit $status

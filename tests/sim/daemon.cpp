@@ -1,6 +1,7 @@
 #include "daemon.hpp"
 
 #include "redis/reply.hpp"
+#include "store/notices.hpp"
 #include "support/no_feed.hpp"
 
 #include <algorithm>
@@ -289,11 +290,11 @@ void Daemon::stall(Duration lasts, bool requests) {
 }
 
 void Daemon::hear(const std::string& channel, const std::string& payload) {
-    if (!life_ || channel != store::RedisLockStore::channel_of(life_->station)) {
+    if (!life_ || channel != store::Notices::channel_of(life_->station)) {
         return;
     }
     run([this, payload](core::LockManager& manager) {
-        if (const auto notice = life_->store.parse_notice(payload)) {
+        if (const auto notice = store::Notices{"hf:"}.parse(payload)) {
             if (notice->kind == store::Notice::Kind::freed) {
                 manager.freed(notice->name);
             } else if (notice->kind == store::Notice::Kind::ended) {

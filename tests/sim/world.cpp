@@ -2,6 +2,7 @@
 
 #include "daemon.hpp"
 #include "store/lua_scripts.hpp"
+#include "support/record_head.hpp"
 
 #include <algorithm>
 #include <iostream>
@@ -175,8 +176,8 @@ void World::settle() {
             checker_.fail("P4: " + key + " has no ttl");
         }
         for (const auto& [field, value] : record.hash) {
-            const bool holds = field == "e" && !redis_.field(key, "i").empty() &&
-                               std::stoll(value) > redis_time_us();
+            const bool holds = field == "l" && !redis_.field(key, "i").empty() &&
+                               test::RecordHead{value}.expiry_us > redis_time_us();
             if (holds || (field == "q" && !value.empty() &&
                           std::stoll(value.substr(value.size() - 16)) > redis_time_us())) {
                 checker_.fail("P4: " + key + " still has a holder or a ticket: " + value);

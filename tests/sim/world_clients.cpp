@@ -1,6 +1,7 @@
 // What clients do in the simulated world.
 
 #include "daemon.hpp"
+#include "support/record_head.hpp"
 #include "world.hpp"
 
 #include <utility>
@@ -267,12 +268,13 @@ void World::convert(Client& client) {
 // A lock must not be held for long by somebody who was never told.
 void World::patrol() {
     for (const auto& [key, record] : redis_.keys()) {
-        const std::string& expiry = redis_.field(key, "e");
-        const bool was_shared = !redis_.field(key, "u").empty();  // converted: its holder knows it
-        if (redis_.field(key, "i").empty() || was_shared || std::stoll(expiry) <= redis_time_us()) {
+        const test::RecordHead head{redis_.field(key, "l")};
+        const bool knows =
+            test::was_shared(redis_.field(key, "x"));  // the holder, who converted it
+        if (redis_.field(key, "i").empty() || knows || head.expiry_us <= redis_time_us()) {
             continue;
         }
-        const std::string token = redis_.field(key, "t");
+        const std::string token = std::to_string(head.token);
         if (seen_[key].first != token) {
             seen_[key] = {token, now_};
         }

@@ -2,6 +2,7 @@
 
 #include "store/lua_scripts.hpp"
 #include "store/script.hpp"
+#include "support/record_head.hpp"
 
 #include <algorithm>
 #include <array>
@@ -65,7 +66,7 @@ std::function<std::int64_t()> time_of(const Clock& clock) {
 
 void FatefulClient::send(std::size_t, redis::Command command) {
     const std::vector<std::string> arguments = arguments_of(command.wire);
-    const std::string script = script_named_by(arguments[1]);
+    const std::string script = script_named_by(arguments.size() > 1 ? arguments[1] : "");
     ++calls[script];
     if (script == "renew") {
         renew_sizes.push_back(static_cast<std::size_t>(std::stoul(arguments[2])) - 1);
@@ -98,10 +99,13 @@ void FatefulClient::send(std::size_t, redis::Command command) {
 
 redis::Reply FatefulClient::execute(const std::vector<std::string>& arguments) {
     const std::string key = arguments.size() > 3 ? arguments[3] : "";
-    const std::string before = redis_.field(key, "t");
+    const RecordHead before{redis_.field(key, "l")};
     const std::string resp = redis_.execute(arguments);
-    if (redis_.field(key, "t") != before && redis_.field(key, "m") == "x") {
-        acquired_by.push_back(redis_.field(key, "o"));
+    const RecordHead after{redis_.field(key, "l")};
+    if (after.token != before.token && after.mode == 'x') {
+        constexpr std::size_t kLength = 4;  // before the owner; without metadata it is the rest
+        const std::string texts = redis_.field(key, "o");
+        acquired_by.push_back(texts.empty() ? texts : texts.substr(kLength));
     }
     redis::ReplyReader reader;
     bool broken = !reader.feed(resp);
@@ -122,9 +126,14 @@ void FatefulClient::run_late() {
     }
 }
 
-FakeStore::FakeStore(LuaRedis& redis, const Clock& clock, const std::string& station)
+FakeStore::FakeStore(LuaRedis& redis,
+                     const Clock& clock,
+                     const std::string& station,
+                     store::Coexistence coexistence)
     : FatefulClient(redis),
-      RedisLockStore(static_cast<FatefulClient&>(*this), clock, {.station = station}),
+      RedisLockStore(static_cast<FatefulClient&>(*this),
+                     clock,
+                     {.station = station, .coexistence = std::move(coexistence)}),
       redis_(redis),
       clock_(clock) {
     for (const auto& [name, source] : kScripts) {
@@ -143,26 +152,21 @@ bool FakeStore::held(const std::string& name) {
 }
 
 Instant FakeStore::expiry(const std::string& name) {
-    const std::string text = redis_.field(record_of(name), "e");
-    return Instant{std::chrono::microseconds{text.empty() ? 0 : std::stoll(text)}};
+    return Instant{
+        std::chrono::microseconds{RecordHead{redis_.field(record_of(name), "l")}.expiry_us}};
 }
 
 void FakeStore::take_by_other(const std::string& name, Duration for_how_long) {
     const std::string key = record_of(name);
-    const std::string token = redis_.field(key, "t");
-    const auto ends = std::chrono::floor<std::chrono::microseconds>(
-        (clock_.now() + for_how_long).time_since_epoch());
-    const std::int64_t next = token.empty() ? 1'000 : std::stoll(token) + 1;
-    for (const auto& [field, value] :
-         std::map<std::string, std::string>{{"v", "1"},
-                                            {"t", std::to_string(next)},
-                                            {"m", "x"},
-                                            {"i", "somebody else's!"},
-                                            {"e", std::to_string(ends.count())},
-                                            {"k", "another daemon's"},
-                                            {"o", "other"}}) {
-        redis_.set_field(key, field, value);
-    }
+    const RecordHead before{redis_.field(key, "l")};
+    RecordHead head;
+    head.token = std::max<std::uint64_t>(before.token, 999) + 1;
+    head.expiry_us = std::chrono::floor<std::chrono::microseconds>(
+                         (clock_.now() + for_how_long).time_since_epoch())
+                         .count();
+    redis_.set_field(key, "l", head.text());
+    redis_.set_field(key, "i", "somebody else's!another daemon's");
+    redis_.set_field(key, "o", "0005other");
 }
 
 void FakeStore::free(const std::string& name) {

@@ -53,7 +53,10 @@ private:
 class FakeStore final : public FatefulClient, public store::RedisLockStore {
 public:
     // Of a daemon whose station has this name, 8 bytes. Several may share one `redis`.
-    FakeStore(LuaRedis& redis, const core::Clock& clock, const std::string& station = "station1");
+    FakeStore(LuaRedis& redis,
+              const core::Clock& clock,
+              const std::string& station = "station1",
+              store::Coexistence coexistence = {});
 
     bool held(const std::string& name);
     core::Instant expiry(const std::string& name);

@@ -277,12 +277,26 @@ std::string LuaRedis::execute(const Arguments& arguments) {
     }
     if (name == "INFO") {
         const auto up = (time_us_() - started_us_) / 1'000'000;
-        return bulk("uptime_in_seconds:" + std::to_string(up) + "\r\n" +
-                    (flushed_ ? "cmdstat_flushall:calls=1\r\n" : ""));
+        return bulk("uptime_in_seconds:" + std::to_string(up) + "\r\nmaster_replid2:0\r\n" +
+                    (flushed_ ? "cmdstat_flushall:calls=1\r\n" : "") +
+                    (loaded_ ? "cmdstat_debug:calls=1\r\n" : ""));
     }
     if (name == "GET") {
         const Key* key = live(arguments[1]);
+        if (key != nullptr && !key->hash.empty()) {
+            return error("WRONGTYPE Operation against a key holding the wrong kind of value");
+        }
         return key != nullptr ? bulk(key->text) : nil();
+    }
+    if (name == "PTTL") {
+        const Key* key = live(arguments[1]);
+        const bool ends = key != nullptr && key->expires_ms > 0;
+        return integer(key == nullptr ? -2 : ends ? key->expires_ms - time_us_() / 1000 : -1);
+    }
+    if (name == "DEL") {
+        return integer(live(arguments[1]) != nullptr
+                           ? static_cast<std::int64_t>(keys_.erase(arguments[1]))
+                           : 0);
     }
     if (name == "GETRANGE") {  // the last may be -1: the end
         const Key* key = live(arguments[1]);
@@ -293,7 +307,8 @@ std::string LuaRedis::execute(const Arguments& arguments) {
                         : "");
     }
     if (name == "SET") {
-        keys_[arguments[1]] = {{}, arguments[2]};
+        const bool ends = arguments.size() == 5 && arguments[3] == "PXAT";
+        keys_[arguments[1]] = {{}, arguments[2], ends ? std::stoll(arguments[4]) : 0};
         return "+OK\r\n";
     }
     if (name == "PEXPIREAT") {

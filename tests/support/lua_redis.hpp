@@ -39,7 +39,7 @@ public:
     // As by a restart without persistence.
     void restart() {
         keys_.clear();
-        flushed_ = false;
+        flushed_ = loaded_ = false;
         started_us_ = time_us_();
     }
     void load(const std::string& script);
@@ -61,7 +61,10 @@ public:
     void erase(const std::string& key) { keys_.erase(key); }
     // A copy of everything and back: a restored backup.
     std::map<std::string, Key> snapshot() { return keys(); }
-    void restore(std::map<std::string, Key> snapshot) { keys_ = std::move(snapshot); }
+    void restore(std::map<std::string, Key> snapshot) {
+        keys_ = std::move(snapshot);
+        loaded_ = true;
+    }
 
 private:
     struct CloseLua {
@@ -78,6 +81,7 @@ private:
     std::function<std::int64_t()> time_us_;
     std::map<std::string, Key> keys_;
     bool flushed_ = false;
+    bool loaded_ = false;  // by DEBUG RELOAD, as far as INFO knows
     std::int64_t started_us_ = 0;
     std::map<std::string, std::string> scripts_;  // by SHA-1
     std::map<std::string, int> compiled_;         // by source: a reference in Lua's registry

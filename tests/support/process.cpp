@@ -1,12 +1,15 @@
 #include "support/process.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <deque>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <sstream>
 #include <stdexcept>
 #include <sys/prctl.h>
@@ -16,15 +19,42 @@
 #include <unistd.h>
 
 namespace holdfast::test {
+namespace {
+
+// NAME=value of our environment, with changes.
+std::vector<std::string> changed_environment(const std::map<std::string, std::string>& changes) {
+    std::vector<std::string> all;
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+        const std::string text = *entry;
+        if (!changes.contains(text.substr(0, text.find('=')))) {
+            all.push_back(text);
+        }
+    }
+    for (const auto& [name, value] : changes) {
+        all.push_back(name + "=" + value);
+    }
+    return all;
+}
+
+// As exec takes it; refers to `texts`.
+std::vector<char*> pointers(const std::vector<std::string>& texts) {
+    std::vector<char*> all;
+    for (const std::string& text : texts) {
+        all.push_back(const_cast<char*>(text.c_str()));
+    }
+    all.push_back(nullptr);
+    return all;
+}
+
+}  // namespace
 
 Process::Process(const std::vector<std::string>& arguments,
                  const std::string& log,
                  const std::map<std::string, std::string>& environment) {
-    std::vector<char*> argv;
-    for (const std::string& argument : arguments) {
-        argv.push_back(const_cast<char*>(argument.c_str()));
-    }
-    argv.push_back(nullptr);
+    // Made before the fork: other threads may hold locks then, which nobody gives back in the child.
+    const std::vector<char*> argv = pointers(arguments);
+    const std::vector<std::string> texts = changed_environment(environment);
+    const std::vector<char*> envp = pointers(texts);
     const pid_t parent = getpid();
     pid_ = fork();
     if (pid_ == 0) {
@@ -36,13 +66,12 @@ Process::Process(const std::vector<std::string>& arguments,
         dup2(fd, STDOUT_FILENO);
         dup2(fd, STDERR_FILENO);
         dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
+        // Else a connection that the test closes stays open in the child, and no one sees it end.
+        close_range(STDERR_FILENO + 1, ~0U, 0);
         sigset_t none;
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, nullptr);
-        for (const auto& [name, value] : environment) {
-            setenv(name.c_str(), value.c_str(), 1);
-        }
-        execvp(argv[0], argv.data());
+        execvpe(argv[0], argv.data(), envp.data());
         _exit(127);
     }
     if (pid_ < 0) {
@@ -63,7 +92,10 @@ void Process::signal(int number) const {
 void Process::stop() const {
     signal(SIGSTOP);
     siginfo_t info{};
-    waitid(P_PID, static_cast<id_t>(pid_), &info, WSTOPPED | WNOWAIT);
+    if (waitid(P_PID, static_cast<id_t>(pid_), &info, WSTOPPED | WEXITED | WNOWAIT) != 0 ||
+        info.si_code != CLD_STOPPED) {
+        throw std::runtime_error("the process to be stopped had ended");
+    }
 }
 
 void Process::resume() const {
@@ -108,7 +140,9 @@ TempDir::~TempDir() {
     std::filesystem::remove_all(path_, ignored);
 }
 
-int free_port() {
+namespace {
+
+int unused_port() {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -118,6 +152,26 @@ int free_port() {
     getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
     close(fd);
     return ntohs(address.sin_port);
+}
+
+}  // namespace
+
+// The kernel may name a port again before whom it was given to has bound it.
+int free_port() {
+    static std::mutex mutex;
+    static std::deque<int> given;  // lately
+    constexpr std::size_t kMost = 1000;
+    const std::lock_guard lock{mutex};
+    for (;;) {
+        const int port = unused_port();
+        if (std::find(given.begin(), given.end(), port) == given.end()) {
+            given.push_back(port);
+            if (given.size() > kMost) {
+                given.pop_front();
+            }
+            return port;
+        }
+    }
 }
 
 std::string read_file(const std::string& path) {

@@ -26,10 +26,39 @@ std::string as_text(const redisReply* reply) {
     }
 }
 
+constexpr timeval kPatience{20, 0};
+
+// Takes over the connection.
+std::string run_on(redisContext* connection, const std::vector<std::string>& arguments) {
+    const std::unique_ptr<redisContext, void (*)(redisContext*)> context{connection, redisFree};
+    if (!context || context->err != 0) {
+        return {};
+    }
+    redisSetTimeout(context.get(), kPatience);
+    std::vector<const char*> texts;
+    std::vector<std::size_t> sizes;
+    for (const std::string& argument : arguments) {
+        texts.push_back(argument.data());
+        sizes.push_back(argument.size());
+    }
+    auto* reply = static_cast<redisReply*>(redisCommandArgv(
+        context.get(), static_cast<int>(texts.size()), texts.data(), sizes.data()));
+    if (reply == nullptr) {
+        return {};
+    }
+    std::string text = as_text(reply);
+    freeReplyObject(reply);
+    return text;
+}
+
 }  // namespace
 
-RedisProcess::RedisProcess(std::vector<std::string> extra)
-    : extra_(std::move(extra)), socket_(directory_.file("redis.sock")), port_(free_port()) {
+RedisProcess::RedisProcess(std::vector<std::string> extra,
+                           std::map<std::string, std::string> environment)
+    : extra_(std::move(extra)),
+      environment_(std::move(environment)),
+      socket_(directory_.file("redis.sock")),
+      port_(free_port()) {
     start();
 }
 
@@ -48,7 +77,7 @@ void RedisProcess::start() {
                                        "--dir",
                                        directory_.path()};
     arguments.insert(arguments.end(), extra_.begin(), extra_.end());
-    process_ = std::make_unique<Process>(arguments, directory_.file("redis.log"));
+    process_ = std::make_unique<Process>(arguments, directory_.file("redis.log"), environment_);
     const bool up = eventually([this] { return run({"PING"}) != ""; });
     if (!up) {
         throw std::runtime_error("redis-server did not start: " +
@@ -62,25 +91,11 @@ void RedisProcess::restart_empty() {
 }
 
 std::string RedisProcess::run(const std::vector<std::string>& arguments) const {
-    const std::unique_ptr<redisContext, void (*)(redisContext*)> context{
-        redisConnectUnixWithTimeout(socket_.c_str(), timeval{2, 0}), redisFree};
-    if (!context || context->err != 0) {
-        return {};
-    }
-    std::vector<const char*> texts;
-    std::vector<std::size_t> sizes;
-    for (const std::string& argument : arguments) {
-        texts.push_back(argument.data());
-        sizes.push_back(argument.size());
-    }
-    auto* reply = static_cast<redisReply*>(redisCommandArgv(
-        context.get(), static_cast<int>(texts.size()), texts.data(), sizes.data()));
-    if (reply == nullptr) {
-        return {};
-    }
-    std::string text = as_text(reply);
-    freeReplyObject(reply);
-    return text;
+    return run_on(redisConnectUnixWithTimeout(socket_.c_str(), kPatience), arguments);
+}
+
+std::string run_redis(int port, const std::vector<std::string>& arguments) {
+    return run_on(redisConnectWithTimeout("127.0.0.1", port, kPatience), arguments);
 }
 
 }  // namespace holdfast::test

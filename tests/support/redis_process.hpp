@@ -4,20 +4,26 @@
 
 #include "support/process.hpp"
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace holdfast::test {
 
+// Runs a command at a TCP port of 127.0.0.1, as RedisProcess::run().
+std::string run_redis(int port, const std::vector<std::string>& arguments);
+
 class RedisProcess {
 public:
     // `extra`: more arguments for redis-server. Returns when it answers.
-    explicit RedisProcess(std::vector<std::string> extra = {});
+    explicit RedisProcess(std::vector<std::string> extra = {},
+                          std::map<std::string, std::string> environment = {});
 
     const std::string& socket() const { return socket_; }
     std::string url() const { return "unix://" + socket_; }
     int port() const { return port_; }
+    std::string log() const { return read_file(directory_.file("redis.log")); }
     Process& process() { return *process_; }
 
     // Kills it and starts it anew, empty, at the same addresses.
@@ -33,6 +39,7 @@ private:
 
     TempDir directory_;
     std::vector<std::string> extra_;
+    std::map<std::string, std::string> environment_;
     std::string socket_;
     int port_;
     std::unique_ptr<Process> process_;

@@ -3,9 +3,11 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 
 #include <array>
+#include <deque>
 #include <future>
 #include <string>
 
@@ -27,6 +29,8 @@ public:
             {asio::ip::address_v4::loopback(), static_cast<unsigned short>(gate_.upstream_port_)},
             error);
         client_.set_option(tcp::no_delay{true}, error);
+        boost::system::error_code gone;
+        from_ = client_.remote_endpoint(gone).address().to_string();
         if (!server_.is_open() || error) {
             close();
             return;
@@ -44,41 +48,59 @@ public:
     }
 
     void let_go() {
-        if (!gate_.hold_requests_) {
+        const bool held = from_ == gate_.held_client_;
+        if (!gate_.hold_requests_ && !held) {
             send(server_, held_requests_);
         }
-        if (!gate_.hold_replies_) {
+        if (!gate_.hold_replies_ && !held) {
             pass_replies(std::exchange(held_replies_, {}));
         }
     }
 
 private:
     void read_request() {
-        client_.async_read_some(asio::buffer(from_client_),
+        client_.async_read_some(
+            asio::buffer(from_client_), [self = shared_from_this()](auto error, std::size_t bytes) {
+                if (error) {
+                    self->close();
+                    return;
+                }
+                self->later(
+                    self->slow_requests_, self->held_requests_, {self->from_client_.data(), bytes});
+                self->read_request();
+            });
+    }
+
+    void read_reply() {
+        server_.async_read_some(asio::buffer(from_server_),
                                 [self = shared_from_this()](auto error, std::size_t bytes) {
                                     if (error) {
                                         self->close();
                                         return;
                                     }
-                                    self->held_requests_.append(self->from_client_.data(), bytes);
-                                    self->let_go();
-                                    self->read_request();
+                                    if (!self->gate_.drop_replies_) {
+                                        self->later(self->slow_replies_,
+                                                    self->held_replies_,
+                                                    {self->from_server_.data(), bytes});
+                                    }
+                                    self->read_reply();
                                 });
     }
 
-    void read_reply() {
-        server_.async_read_some(
-            asio::buffer(from_server_), [self = shared_from_this()](auto error, std::size_t bytes) {
-                if (error) {
-                    self->close();
-                    return;
-                }
-                if (!self->gate_.drop_replies_) {
-                    self->held_replies_.append(self->from_server_.data(), bytes);
-                }
-                self->let_go();
-                self->read_reply();
-            });
+    // Bytes go on to `held` after the gate's delay. Each timer passes on the oldest, whichever it was set for.
+    void later(std::deque<std::string>& slow, std::string& held, std::string bytes) {
+        if (gate_.delay_ == std::chrono::milliseconds{0} && slow.empty()) {
+            held += bytes;
+            let_go();
+            return;
+        }
+        slow.push_back(std::move(bytes));
+        const auto timer = std::make_shared<asio::steady_timer>(gate_.context_, gate_.delay_);
+        timer->async_wait([self = shared_from_this(), timer, &slow, &held](auto) {
+            held += slow.front();
+            slow.pop_front();
+            self->let_go();
+        });
     }
 
     void pass_replies(std::string bytes) {
@@ -119,6 +141,9 @@ private:
     tcp::socket server_;
     std::array<char, 65536> from_client_{};
     std::array<char, 65536> from_server_{};
+    std::deque<std::string> slow_requests_;
+    std::deque<std::string> slow_replies_;
+    std::string from_;
     std::string held_requests_;
     std::string held_replies_;
     std::size_t passed_ = 0;
@@ -189,11 +214,17 @@ void TcpGate::hold_requests(bool on) {
 void TcpGate::hold_replies(bool on) {
     apply([this, on] { hold_replies_ = on; });
 }
+void TcpGate::hold_from(const std::string& client) {
+    apply([this, client] { held_client_ = client; });
+}
 void TcpGate::drop_replies(bool on) {
     apply([this, on] { drop_replies_ = on; });
 }
 void TcpGate::byte_by_byte(bool on) {
     apply([this, on] { byte_by_byte_ = on; });
+}
+void TcpGate::delay(std::chrono::milliseconds each_way) {
+    apply([this, each_way] { delay_ = each_way; });
 }
 void TcpGate::cut_after(std::optional<std::size_t> reply_bytes) {
     apply([this, reply_bytes] { cut_after_ = reply_bytes; });

@@ -7,10 +7,12 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
 #include <set>
+#include <string>
 #include <thread>
 
 namespace holdfast::test {
@@ -27,10 +29,13 @@ public:
     void refuse(bool on);         // closes new connections at once
     void hold_requests(bool on);  // bytes to the server wait; off lets them go
     void hold_replies(bool on);   // bytes from the server wait; off lets them go
-    void drop_replies(bool on);   // bytes from the server are lost
+    void hold_from(
+        const std::string& client);  // both, of clients at this IP address; empty: of none
+    void drop_replies(bool on);      // bytes from the server are lost
     // Each connection is reset after so many bytes of replies; empty: never.
     void cut_after(std::optional<std::size_t> reply_bytes);
-    void byte_by_byte(bool on);  // replies are passed on one byte at a time
+    void byte_by_byte(bool on);                      // replies are passed on one byte at a time
+    void delay(std::chrono::milliseconds each_way);  // bytes come so much later, in order
 
     std::size_t accepted() const { return accepted_; }
 
@@ -50,8 +55,10 @@ private:
     bool refuse_ = false;
     bool hold_requests_ = false;
     bool hold_replies_ = false;
+    std::string held_client_;
     bool drop_replies_ = false;
     bool byte_by_byte_ = false;
+    std::chrono::milliseconds delay_{0};
     std::optional<std::size_t> cut_after_;
     std::atomic<std::size_t> accepted_{0};
     std::thread thread_;

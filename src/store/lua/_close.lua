@@ -1,3 +1,5 @@
+-- Closing ids: holder and call ids that are never granted anything again.
+
 -- Forgets closed ids that are older than CLOSED_KEEP_US, and the older half of the rest if there
 -- are too many all the same. O(64), at most once in 5 s or in 32 closings. Returns how many are
 -- left.
@@ -28,23 +30,16 @@ local function purge_closed(key, now)
     return left
 end
 
--- Ends the lease that stands in the record, if `ends_lease`, and remembers `id` as closed.
---
--- The lease's fields are emptied, not deleted: a small hash is a list that is searched from its
--- front, and there they shall stay, before the closed ids. When memory is full, Redis 6.2 refuses
--- HSET, but not after another write: HDEL of a field that never is.
-local function close(key, id, verdict, now, count, since, ends_lease)
-    count, since = tonumber(count or '0'), tonumber(since or '0')
-    if count >= CLOSED_MOST or (count >= CLOSED_FEW and now - since > CLOSED_KEEP_US) then
-        count, since = purge_closed(key, now), now
+-- Remembers `id` as closed, with its verdict: when the record is saved.
+local function close(lock, id, verdict, now)
+    if not lock.closed then
+        lock.closed, lock.purged = closed_count(redis.call('HGET', lock.key, 'n'))
     end
-    local fields = {'n', count + 1, 's', decimal(since), 'c' .. id, verdict .. decimal(now)}
-    if ends_lease then
-        fields = {'i', '', 'k', '', 'o', '', 'd', '', unpack(fields)}
+    if to_be_purged(lock.closed, lock.purged, now) then
+        write(lock)
+        lock.closed, lock.purged = purge_closed(lock.key, now), now
     end
-    local set = redis.pcall('HSET', key, unpack(fields))
-    if type(set) == 'table' and set.err then
-        redis.call('HDEL', key, '-')
-        redis.call('HSET', key, unpack(fields))
-    end
+    lock.closed = lock.closed + 1
+    set(lock, 'c' .. id, verdict .. decimal(now))
+    set(lock, 'n', count_text(lock.closed, lock.purged))
 end

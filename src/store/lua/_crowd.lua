@@ -1,13 +1,13 @@
 -- Shared holders and permits: one field h<id> each, with an expiry of its own.
 
--- expiry 16, token 16, since 16, units 8, lock delay 16, was and closes (as in field u) 16 each, length of
+-- expiry 16, token 16, since 16, units 8, lock delay 16, was and closes (as in field x) 16 each, length of
 -- the calls 4, of the owner 4 digits;
 -- station to tell 8 bytes (or blanks); calls; owner; metadata
 local function pack(one)
     local numbers = string.format('%016d%016d%016d%08d%016d%016d%016d%04d%04d', one.expiry, one.token,
                                   one.since, one.units, one.delay, one.was, one.closes, #one.calls,
                                   #one.owner)
-    local host = one.host == '' and '        ' or one.host
+    local host = one.host == '' and NO_STATION or one.host
     return numbers .. host .. one.calls .. one.owner .. one.data  -- "%s" would end at a NUL
 end
 
@@ -18,8 +18,9 @@ local function unpacked(text)
     return {
         expiry = tonumber(string.sub(text, 1, 16)), token = tonumber(string.sub(text, 17, 32)),
         since = tonumber(string.sub(text, 33, 48)), units = tonumber(string.sub(text, 49, 56)),
-        delay = tonumber(string.sub(text, 57, 72)), was = tonumber(string.sub(text, 73, 88)), closes = tonumber(string.sub(text, 89, 104)),
-        host = host ~= '        ' and host or '', calls = string.sub(text, 121, calls), owner = string.sub(text, calls + 1, owner),
+        delay = tonumber(string.sub(text, 57, 72)), was = tonumber(string.sub(text, 73, 88)),
+        closes = tonumber(string.sub(text, 89, 104)), host = host ~= NO_STATION and host or '',
+        calls = string.sub(text, 121, calls), owner = string.sub(text, calls + 1, owner),
         data = string.sub(text, owner + 1),
     }
 end
@@ -31,6 +32,19 @@ local function renewed_until(expiry, closes, now, keep)
         return nil
     end
     return math.max(now + keep, expiry)
+end
+
+-- Renews the exclusive lease, or `one` of the crowd, and has `host` watch it. It writes whatever there was,
+-- so that WAIT covers it; and also when memory is full, or all leases would die.
+local function renew(lock, one, id, ends, host)
+    if one then
+        one.expiry, one.host = ends, host
+        set(lock, 'h' .. id, pack(one))
+    else
+        lock.expiry, lock.host = ends, host
+        set(lock, 'i', lock.holder .. lock.calls)
+    end
+    lock.must = true
 end
 
 local function find(lock, id)
@@ -54,7 +68,6 @@ local function purge(lock, now)
                 if one.delay > 0 then
                     lock.from, lock.delay = math.max(lock.from, one.expiry + one.delay), 0
                 end
-                lock.changed = true
             else
                 units = units + one.units
                 earliest = math.min(earliest or one.expiry, one.expiry)
@@ -62,16 +75,4 @@ local function purge(lock, now)
         end
     end
     lock.units, lock.earliest = units, earliest or 0
-end
-
--- The fields that tell of the crowd as a whole, and of when the lock may be granted.
-local function outline(lock)
-    local z, f = '', ''
-    if lock.units > 0 or lock.exclusive > 0 then
-        z = string.format('%d %d %d %d', lock.units, lock.earliest, lock.limit, lock.exclusive)
-    end
-    if lock.from > 0 or lock.delay > 0 then
-        f = string.format('%d %d', lock.from, lock.delay)
-    end
-    return z, f
 end

@@ -2,8 +2,8 @@
 --   station 8 bytes, then digits: stamp 16, barrier 16, units 8, limit 8, waiting 7; mode 1 letter;
 --   until 16
 -- The stamp, mode, units and limit are those of its first waiter; barrier is the stamp of its first
--- one who would not share (0: none); `until` is when the ticket ends unless the station comes again. Mode u is a shared holder's that wants to be exclusive: its stamp is
--- 0, before all others.
+-- one who would not share (0: none); `until` is when the ticket ends unless the station comes again. Mode u
+-- is a shared holder's that wants to be exclusive: its stamp is 0, before all others.
 --
 -- A free lock is nobody's but the oldest live ticket's (tests/model/handon.pml). Stations are told by
 -- PUBLISH; who is not reached looks for himself.
@@ -76,7 +76,6 @@ local function set_ticket(lock, station, text, now)
         kept[#kept + 1] = text .. string.format('%016d', now + TICKET_US)
     end
     lock.queue = table.concat(kept)
-    lock.changed = true
 end
 
 local function held(lock, now)
@@ -85,7 +84,7 @@ end
 
 -- True if the first waiter of this ticket could have the lock, as far as its holders go.
 local function has_room(lock, ticket, now)
-    if held(lock, now) or now < lock.from then
+    if held(lock, now) or now < lock.from or lock.theirs then
         return false
     elseif ticket.mode == 's' then
         return lock.units == 0 or (lock.mode == 's' and lock.units < MAX_SHARED)

@@ -1,39 +1,6 @@
--- The record of a lock: one HASH, all numbers as decimal strings, times in microseconds of Redis'
--- own TIME. Fields:
---   v   version of this layout: 1. Others are left alone, except 2, the next, which keeps these.
---   t   newest token ever granted
---   m   mode of who holds it, or held it last: x exclusive, s shared, p permits
---   i   holder id of an exclusive lease, empty when there is none      e   its expiry
---   k   the calls that claimed it, 16 bytes each: several if a request_id was retried
---   g   when it was granted     o   owner text     d   metadata
---   z   of shared holders and permits: "units earliest limit exclusive": units in use; a time before
---       which none of them expires; the permits' limit; the newest exclusive token. Empty: none
---   h<16 bytes>  one of them, by holder id: see pack() in _crowd.lua
---   f   "from delay": not to be granted before `from`; `delay` after i's expiry. Empty: neither
---   q   tickets of daemons that wait: see _queue.lua
---   a   the station to tell when somebody else ends the lease of i. Empty: none
---   u   "was closes" of the lease of i: the token of the shared lease that it was converted from, 0 if it
---       was not, ANY if that has been forgotten; when it ceases to be renewed, as it was revoked, or 0.
---       Empty: 0 and 0
---   c<16 bytes>  a closed holder or call id: h or e (its verdict) and the time it was closed
---   n   how many closed ids there are    s   since when (time of the last purge)
--- A free lock keeps t, so that tokens go on where they were, until the record expires. Fields that
--- are empty stay: a small hash is a list that is searched from its front.
+-- The record as a table, for all but the most common cases: read, changed, and what differs is written.
 
-local CLOSED_KEEP_US = 5000000  -- late copies of a command do nothing after 5 s at the latest
-local CLOSED_MOST = 256
-local CLOSED_FEW = 8            -- fewer are not worth a purge
-local TOKEN_END = 9007199254740992 - 1000000  -- 2^53: above it a Lua number skips integers
-
-local function decimal(number)  -- never tostring or "..": they lose digits
-    return string.format('%d', number)
-end
-
-local function now_us()
-    local time = redis.call('TIME')
-    return time[1] * 1000000 + time[2]
-end
-
+--@include _coexist.lua
 local CALLS_MOST = 8  -- more than that at once do not count: such a lease ends by its ttl alone
 
 -- Adds a call to those that claim a lease.
@@ -59,47 +26,137 @@ local function present(value)
     return value ~= '' and value or nil
 end
 
+-- Owner and metadata of field o.
+local function texts_in(text)
+    local ends = 4 + (tonumber(string.sub(text or '', 1, 4)) or 0)
+    return string.sub(text or '', 5, ends), string.sub(text or '', ends + 1)
+end
+
+local RARE = '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$'
+
 -- The record as a table, with the values of more fields in `more`; or nil and why the key is no lock.
 -- A missing record is one of version nil that nobody has.
 local function open(key, ...)
-    local values = redis.pcall('HMGET', key, 'v', 't', 'e', 'i', 'k', 'm', 'q', 'z', 'f', 'a', 'u', ...)
+    local values = redis.pcall('HMGET', key, 'l', 'i', 'x', 'q', ...)
     if values.err then
         if string.find(values.err, 'WRONGTYPE', 1, true) then
             return nil, 'the key holds a value of another type'
         end
         return nil, values.err
     end
-    if not values[1] then
+    local head, ids, rare = values[1] or '', values[2] or '', values[3] or ''
+    local version = present(string.sub(head, 1, 1))
+    if not version then
         if redis.call('EXISTS', key) == 1 then
             return nil, 'the key holds a hash that is not a lock'
         end
-    elseif values[1] ~= '1' and values[1] ~= '2' then
-        return nil, 'the record has version ' .. values[1]
+    elseif version ~= '1' and version ~= '2' then
+        return nil, 'the record has version ' .. version
     end
     local lock = {
-        key = key, version = values[1] or nil, token = tonumber(values[2] or '0'),
-        expiry = tonumber(values[3] or '0'), holder = present(values[4]), calls = values[5] or '',
-        mode = present(values[6]), queue = values[7] or '', host = present(values[10]),
+        key = key, version = version, mode = 'x', token = 0, expiry = 0, since = 0,
+        holder = present(string.sub(ids, 1, 16)), calls = string.sub(ids, 17), queue = values[4] or '',
         from = 0, delay = 0, units = 0, earliest = 0, limit = 0, exclusive = 0, was = 0, closes = 0,
-        more = {unpack(values, 12, 11 + select('#', ...))},
+        seen = {l = head, i = ids, x = rare, q = values[4] or ''}, pending = {},
+        more = {unpack(values, 5, 4 + select('#', ...))},
     }
-    if present(values[8]) then
-        local units, earliest, limit, exclusive = string.match(values[8], '^(%d+) (%d+) (%d+) (%d+)$')
-        lock.units, lock.earliest = tonumber(units), tonumber(earliest)
-        lock.limit, lock.exclusive = tonumber(limit), tonumber(exclusive)
+    if version then
+        lock.mode, lock.token = string.sub(head, 2, 2), tonumber(string.sub(head, 3, 18))
+        lock.expiry, lock.since = tonumber(string.sub(head, 19, 34)), tonumber(string.sub(head, 35, 50))
+        local host = string.sub(head, 51)
+        lock.host = host ~= NO_STATION and host or nil
     end
-    if present(values[9]) then
-        local from, delay = string.match(values[9], '^(%d+) (%d+)$')
-        lock.from, lock.delay = tonumber(from), tonumber(delay)
-    end
-    if present(values[11]) then
-        local was, closes = string.match(values[11], '^(%d+) (%d+)$')
+    if rare ~= '' then
+        local from, delay, units, earliest, limit, exclusive, was, closes = string.match(rare, RARE)
+        lock.from, lock.delay, lock.units = tonumber(from), tonumber(delay), tonumber(units)
+        lock.earliest, lock.limit, lock.exclusive = tonumber(earliest), tonumber(limit), tonumber(exclusive)
         lock.was, lock.closes = tonumber(was), tonumber(closes)
     end
-    if not (lock.token and lock.expiry and lock.units and lock.from and lock.was) or lock.token >= TOKEN_END then
+    if (version and #head ~= HEAD_BYTES) or not (lock.token and lock.expiry and lock.since and lock.from)
+        or lock.token >= TOKEN_END then
         return nil, 'the record is damaged'
     end
+    lock.newest = math.max(lock.token, lock.expiry)
     return lock
+end
+
+-- Writes what is pending. When memory is full, Redis 6.2 refuses HSET, but not after another write: HDEL of
+-- a field that never is. Only what gives up or keeps a lease may do that (lock.must).
+local function write(lock)
+    if #lock.pending == 0 then
+        return
+    end
+    local done = redis.pcall('HSET', lock.key, unpack(lock.pending))
+    if type(done) == 'table' and done.err then
+        if lock.must then
+            redis.call('HDEL', lock.key, '-')
+        end
+        redis.call('HSET', lock.key, unpack(lock.pending))
+    end
+    lock.pending = {}
+end
+
+local PENDING_MOST = 1000  -- Lua cannot pass on as many arguments as one likes
+
+-- A field to be written with the record, whatever it was.
+local function set(lock, field, value)
+    if #lock.pending >= PENDING_MOST then
+        write(lock)
+    end
+    lock.pending[#lock.pending + 1], lock.pending[#lock.pending + 2] = field, value
+end
+
+local function rare_of(lock)
+    if lock.from + lock.delay + lock.units + lock.exclusive + lock.was + lock.closes == 0 then
+        return ''
+    end
+    return string.format('%d %d %d %d %d %d %d %d', lock.from, lock.delay, lock.units, lock.earliest,
+                         lock.limit, lock.exclusive, lock.was, lock.closes)
+end
+
+-- Writes all that is pending or differs from what was read. `ends`: something in it lasts so long.
+local function save(lock, retention, ends)
+    if lock.plain then
+        local plain = lock.plain
+        lock.plain = nil
+        save(lock, retention, ends)
+        lock.plain = plain
+        return keep_plain(lock)
+    end
+    local seen = lock.seen
+    local fields = {
+        l = head_of(lock.version or '1', lock.mode, lock.token, lock.expiry, lock.since, lock.host),
+        i = (lock.holder or '') .. lock.calls, x = rare_of(lock), q = lock.queue,
+    }
+    local nothing = not lock.version and lock.token == 0 and fields.i .. fields.x .. fields.q == ''
+    if #lock.pending == 0 and nothing then
+        return
+    end
+    for _, field in ipairs({'l', 'i', 'x', 'q'}) do
+        if fields[field] ~= seen[field] then
+            set(lock, field, fields[field])
+        end
+    end
+    if #lock.pending == 0 then
+        return
+    end
+    write(lock)
+    local newest = math.max(lock.token, lock.expiry, ends)
+    local nobodys = newest == ends and fields.i .. fields.x .. fields.q == '' and lock.token == 0
+    if lock.brief and nobodys then
+        redis.call('PEXPIREAT', lock.key, decimal((ends + CLOSED_KEEP_US) / 1000))
+    elseif not lock.version or fields.x ~= '' or seen.x ~= ''
+        or step_of(newest) ~= step_of(lock.newest) then
+        keep_for(lock.key, newest, retention)
+    end
+    lock.seen, lock.version, lock.newest = fields, lock.version or '1', math.max(lock.token, lock.expiry)
+end
+
+-- The exclusive lease has ended.
+local function drop(lock)
+    lock.lost = nil
+    lock.holder, lock.calls, lock.host, lock.delay, lock.was, lock.closes = nil, '', nil, 0, 0, 0
+    set(lock, 'o', '')
 end
 
 local ANY = 1
@@ -118,17 +175,4 @@ end
 -- What a lease was, when it is converted once more.
 local function was_now(token, was)
     return was > 0 and ANY or token
-end
-
--- The field u.
-local function extras(was, closes)
-    return (was > 0 or closes > 0) and string.format('%d %d', was, closes) or ''
-end
-
-local WATCH_CHANNELS = 64
-
--- Tells whoever watches this lock that it is not as it was. RedisLockStore::watch_channel() is the same.
-local function changed(key)
-    local channel = (string.byte(key, -1) + 7 * #key) % WATCH_CHANNELS
-    redis.call('PUBLISH', 'holdfast:watch:' .. channel, 'c' .. key)
 end

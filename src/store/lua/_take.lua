@@ -1,17 +1,20 @@
 -- Granting, for acquire and for the hand-on in release.
 
--- What somebody wants: 14 arguments from ARGV[at] on.
---   holder id, call id, how long to keep the lease (us), owner, metadata, mode (x s p u), units,
---   limit, lock delay (us), stamp, station to tell or '', the ticket to leave if it is not granted (- if
---   that is left by another of the station, who came right before), the ticket to leave if it is; 1 if only a lease that the holder id has already is wanted
+-- What somebody wants: arguments from ARGV[at] on.
+--   holder id, call id, how long to keep the lease (us), owner, metadata, stamp, station to tell or '';
+--   the rest only if one of them is not as here: mode (x s p u) x, units 1, limit 0, lock delay (us) 0,
+--   '': the ticket to leave if it is not granted (- if that is left by another of the station, who came
+--   right before), '': the ticket to leave if it is, '': 1 if only a lease that the holder id has already
+--   is wanted
 local function wanted(at, station)
+    local mine = ARGV[at + 11] or ''
     return {
         id = ARGV[at], call = ARGV[at + 1], keep = tonumber(ARGV[at + 2]), owner = ARGV[at + 3],
-        data = ARGV[at + 4], mode = ARGV[at + 5], units = tonumber(ARGV[at + 6]),
-        limit = tonumber(ARGV[at + 7]), delay = tonumber(ARGV[at + 8]), stamp = tonumber(ARGV[at + 9]),
-        host = ARGV[at + 10], mine = ARGV[at + 11] ~= '-' and ARGV[at + 11] or '',
-        follows = ARGV[at + 11] == '-', next = ARGV[at + 12], again = ARGV[at + 13] == '1',
-        station = station,
+        data = ARGV[at + 4], stamp = tonumber(ARGV[at + 5]), host = present(ARGV[at + 6]),
+        mode = ARGV[at + 7] or 'x', units = tonumber(ARGV[at + 8] or '1'),
+        limit = tonumber(ARGV[at + 9] or '0'), delay = tonumber(ARGV[at + 10] or '0'),
+        mine = mine ~= '-' and mine or '', follows = mine == '-', next = ARGV[at + 12] or '',
+        again = ARGV[at + 13] == '1', station = station,
     }
 end
 
@@ -39,34 +42,16 @@ local function conflict(lock, want, now)
     end
 end
 
-local function save(lock, retention, ends, fields)
-    if not lock.version then
-        local z, f = outline(lock)
-        fields = {'v', '1', 't', decimal(lock.token), 'e', '0', 'i', '', 'k', '', 'm', lock.mode or 'x',
-                  'q', lock.queue, 'z', z, 'f', f, 'a', '', 'u', '', unpack(fields)}
-        lock.version = '1'
-    elseif lock.changed then
-        local z, f = outline(lock)
-        fields = {'q', lock.queue, 'z', z, 'f', f, unpack(fields)}
-    end
-    if #fields > 0 then
-        redis.call('HSET', lock.key, unpack(fields))
-    end
-    local expires = math.floor(math.max(lock.token, ends) / 1000) + retention
-    redis.call('PEXPIREAT', lock.key, decimal(expires))
-    lock.changed = false
-end
-
 -- The holder's own lease again: a retry. It writes too, so that WAIT covers it. Nil if `want` has none.
 local function again(lock, want, now, retention)
     if lock.holder == want.id and now < lock.expiry and want.mode ~= 's' and want.mode ~= 'p' then
-        local ends = renewed_until(lock.expiry, lock.closes, now, want.keep)
+        local ends = not lock.lost and renewed_until(lock.expiry, lock.closes, now, want.keep)
         if not ends then
             return {3, now}
         end
-        lock.expiry = ends
-        local calls = with_call(lock.calls, want.call)
-        save(lock, retention, lock.expiry, {'e', decimal(lock.expiry), 'k', calls})
+        lock.expiry, lock.calls = ends, with_call(lock.calls, want.call)
+        set(lock, 'i', lock.holder .. lock.calls)
+        save(lock, retention, lock.expiry)
         return {1, now, lock.token}
     end
     local one = (want.mode == 's' or want.mode == 'p') and find(lock, want.id)
@@ -77,53 +62,47 @@ local function again(lock, want, now, retention)
         end
         one.expiry = ends
         one.calls = with_call(one.calls, want.call)
-        save(lock, retention, one.expiry, {'h' .. want.id, pack(one)})
+        set(lock, 'h' .. want.id, pack(one))
+        save(lock, retention, one.expiry)
         return {1, now, one.token}
     end
 end
 
 local function install(lock, want, now, floor, retention)
-    local ends = now + want.keep
-    local fields
+    local ends, before = now + want.keep, lock.token
     lock.token = math.max(lock.token + 1, now, floor + 1)
     lock.from = 0
     if want.mode == 's' or want.mode == 'p' then
         if lock.units == 0 then
             -- The newest exclusive token, before other modes' come on top.
-            lock.exclusive = math.max(lock.exclusive, (lock.mode == 'x') and lock.before or 0)
+            lock.exclusive = math.max(lock.exclusive, (lock.mode == 'x') and before or 0)
             lock.earliest = ends
+        end
+        if lock.holder then
+            drop(lock)  -- it has expired
         end
         lock.mode, lock.units, lock.limit = want.mode, lock.units + want.units, want.limit
         lock.earliest, lock.delay = math.min(lock.earliest, ends), 0
-        fields = {'t', decimal(lock.token), 'm', want.mode, 'i', '', 'h' .. want.id,
-                  pack({expiry = ends, token = lock.token, since = now, units = want.units,
-                        delay = want.delay, was = 0, closes = 0, calls = want.call, host = want.host,
-                        owner = want.owner, data = want.data})}
-        lock.holder, lock.changed = nil, true
+        set(lock, 'h' .. want.id,
+            pack({expiry = ends, token = lock.token, since = now, units = want.units,
+                  delay = want.delay, was = 0, closes = 0, calls = want.call, host = want.host or '',
+                  owner = want.owner, data = want.data}))
     else
-        local was, closes = 0, 0
+        lock.was, lock.closes = 0, 0
         if want.mode == 'u' then  -- the lease stays what it was, but for its token and mode
             local one = find(lock, want.id)
-            was, closes = was_now(one.token, one.was), one.closes
-            ends = renewed_until(one.expiry, closes, now, want.keep)
+            lock.was, lock.closes = was_now(one.token, one.was), one.closes
+            ends = renewed_until(one.expiry, one.closes, now, want.keep)
             want.owner, want.data, want.delay = one.owner, one.data, one.delay
-            want.host = want.host ~= '' and want.host or one.host
+            want.host = want.host or present(one.host)
             redis.call('HDEL', lock.key, 'h' .. want.id)
         end
-        if lock.units > 0 or lock.exclusive > 0 or lock.delay ~= want.delay then
-            lock.units, lock.exclusive, lock.delay, lock.changed = 0, 0, want.delay, true
-        end
-        lock.mode, lock.holder, lock.expiry = 'x', want.id, ends
-        fields = {'m', 'x', 't', decimal(lock.token), 'i', want.id, 'e', decimal(ends), 'k', want.call,
-                  'g', decimal(now), 'o', want.owner, 'd', want.data}
-        if lock.host or want.host ~= '' then
-            fields[#fields + 1], fields[#fields + 2] = 'a', want.host
-        end
-        if lock.was + lock.closes + was + closes > 0 then
-            fields[#fields + 1], fields[#fields + 2] = 'u', extras(was, closes)
-        end
+        lock.units, lock.earliest, lock.limit, lock.exclusive, lock.delay = 0, 0, 0, 0, want.delay
+        lock.mode, lock.holder, lock.calls, lock.host = 'x', want.id, want.call, want.host
+        lock.expiry, lock.since = ends, now
+        set(lock, 'o', texts_of(want.owner, want.data))
     end
-    save(lock, retention, ends, fields)
+    save(lock, retention, ends)
     changed(lock.key)
     return {1, now, lock.token}
 end
@@ -133,7 +112,8 @@ end
 -- Returns {1, now, token}                         granted
 --         {2, now, token, left_us, owner, waiting} not now: who holds it (token 0: it is others' turn),
 --                                                 when to look again, how many wait elsewhere
---         {3, now}                                closed, or revoked
+--         {2, now, 0, left_us, owner, waiting, 1} another client has the plain key: see _coexist.lua
+--         {3, now}                                closed, or revoked, or lost
 --         {4, now, why}                           the name is in use in another mode
 --         {5, now}                                of mode u: another holder asked first; or the shared
 --                                                 lease is gone
@@ -146,16 +126,16 @@ local function take(lock, want, wait, closed, now, floor, retention)
     if wait > 0 then
         return {8, now, wait}  -- not even the same lease again: a backup may have brought back its end
     end
+    if lock.plain and (want.mode ~= 'x' or lock.odd) then
+        return {4, now, want.mode ~= 'x' and EXCLUSIVE_ONLY
+                        or 'its plain key ' .. lock.plain .. ' holds a value of another type'}
+    end
     local had = again(lock, want, now, retention)
     if had or want.again then
         return had or {6, now}
     end
-    lock.before = lock.token
-    if lock.holder and now >= lock.expiry then
-        if lock.delay > 0 then
-            lock.from, lock.delay, lock.changed = lock.expiry + lock.delay, 0, true
-        end
-        lock.holder = nil
+    if lock.holder and now >= lock.expiry and lock.delay > 0 then
+        lock.from, lock.delay = lock.expiry + lock.delay, 0
     end
     purge(lock, now)
     local why = conflict(lock, want, now)
@@ -183,13 +163,12 @@ local function take(lock, want, wait, closed, now, floor, retention)
     if want.mine ~= '' then
         set_ticket(lock, want.station, want.mine, now)
     end
-    if lock.changed then
-        -- The lease that has expired stays, so that its release hears what became of it.
-        save(lock, retention, now, {})
-    end
-    if held(lock, now) then
-        local owner = redis.call('HGET', lock.key, 'o') or ''
-        return {2, now, lock.token, lock.expiry - now, owner, waiting}
+    -- A lease that has expired stays, so that its release hears what became of it.
+    save(lock, retention, now)
+    if lock.theirs then
+        return {2, now, 0, lock.theirs, 'a client of the plain key ' .. lock.plain, waiting, 1}
+    elseif held(lock, now) then
+        return {2, now, lock.token, lock.expiry - now, texts_in(redis.call('HGET', lock.key, 'o')), waiting}
     elseif lock.from > now then
         return {2, now, lock.token, lock.from - now, '', waiting}
     elseif lock.units > 0 and not has_room(lock, want, now) then

@@ -1,18 +1,20 @@
 #!lua flags=allow-oom
 -- Renews a lease for a station that watches it from now on; who watched it before is told.
 --
--- KEYS 1 the lock's record      2 the canary
+-- KEYS 1 the lock's record      2 the canary                3 its plain key, if it has one
 -- ARGV 1 holder id, 16 bytes      2 the lease's token      3 how long to keep it, us
 --      4 station that asks, 8 bytes                        5 retention of the record, ms
 --      6 what is known of the store's memory: see _memory.lua
---      7 only if this station has watched it so far; empty: whoever did
+--      7 only if this station has watched it so far, or the one that asks: the answer may have been lost;
+--        empty: whoever did
 -- Reply {1, time, token, mode}    done; as it is held now: mode x, s or p
 --       {0, time, newest_token}   it is not this lease's (any more)
 --       {4, time, why}            the key is not such a lock
 --       {9, time}                 it was revoked, and is not renewed any more; or another watches it
 --       {7, time}                 the memory is lost, nothing was done
 --       {8, time, wait_us}        what stands is not certain yet, as the memory was lost
--- O(1): TIME, HMGET, PEXPIREAT, HSET.
+-- O(1): TIME, HMGET, HSET.
+--@include _head.lua
 --@include _record.lua
 --@include _memory.lua
 --@include _crowd.lua
@@ -28,26 +30,23 @@ local lock, why = open(KEYS[1])
 if not lock then
     return {4, now, why}
 end
+coexist(lock, KEYS[3], now)
 local one, before = find(lock, id), nil
-local fields, ends, token, mode
-if owns(lock, id, ours) and now < lock.expiry then
+local ends, token, mode
+if owns(lock, id, ours) and now < lock.expiry and not lock.lost then
     ends, before = renewed_until(lock.expiry, lock.closes, now, keep), lock.host
     token, mode = lock.token, 'x'
-    fields = {'e', ends and decimal(ends), 'a', station}
-elseif one and is_lease(one.token, one.was, ours) and now < one.expiry then
+elseif one and not lock.plain and is_lease(one.token, one.was, ours) and now < one.expiry then
     ends, before = renewed_until(one.expiry, one.closes, now, keep), present(one.host)
     token, mode = one.token, lock.mode
-    one.expiry, one.host = ends or one.expiry, station
-    fields = {'h' .. id, pack(one)}
 else
     return {0, now, lock.token}
 end
-if not ends or (ARGV[7] ~= '' and before ~= ARGV[7]) then
+if not ends or (ARGV[7] ~= '' and before ~= ARGV[7] and before ~= station) then
     return {9, now}
 end
-local expires = math.floor(math.max(lock.token, ends) / 1000) + tonumber(ARGV[5])
-redis.call('PEXPIREAT', KEYS[1], decimal(expires))
-redis.call('HSET', KEYS[1], unpack(fields))
+renew(lock, mode ~= 'x' and one, id, ends, station)
+save(lock, tonumber(ARGV[5]), ends)
 if before and before ~= station then
     redis.call('PUBLISH', 'holdfast:' .. before, 'm' .. id .. KEYS[1])
 end

@@ -3,28 +3,46 @@
 -- when on locks may be granted. Safe to repeat.
 --
 -- KEYS 1 the canary
--- ARGV 1 incarnation of this Redis   2 what the caller knows, see is_lost(); or '' at first
+-- ARGV 1 incarnation of this Redis, its length in 3 digits before it
+--      2 what the caller knows, see is_lost(); or '' at first
 --      3 the caller's max_ttl, ms    4 how long any lease may last, us
 --      5 1 if a store without a canary is new, and not one that has lost it. If it is 0, there is still
---        this: it has been up, and was not flushed, for longer than any lease lasts
---      6 1 if grants go on after a loss (async)
+--        this, if it is no Cluster: it has been up, and was not flushed, for longer than any lease lasts
+--      6 when grants go on after a loss: 0 when the longest lease has passed (safe); 1 at once (async);
+--        2 the longest lease after a majority of nodes is known to follow this Redis (strict)
+--      7 1 if the clock was set forward, or another slot's memory came along, so that leases may have ended
+--        early: then they never go on at once
+--      8 1 if that majority is known now
+--      9 in a Cluster: nothing is granted before this in any case, us; and the canary goes when nobody has
+--        looked for a day, as its slot may go elsewhere. Else ''
 -- Reply {time, verdict, newest beat, open_at, max_ttl}
---       verdict 0 as it was     1 a new store     2 the memory is lost     3 max_ttl differs: nothing
---       was done
+--       verdict 0 as it was     1 a new store     2 the memory is lost, or the clock was set forward
+--               3 max_ttl differs: nothing was done
 -- O(1): TIME, GET, SET; INFO if there is no canary.
---@include _record.lua
+--@include _head.lua
 --@include _memory.lua
+local KEEP_MS = 86400000
 local function is_new(longest)
     if ARGV[5] == '1' then
         return true
+    end
+    if ARGV[9] ~= '' then
+        return false  -- in a Cluster its slots may have been lost elsewhere, before they came here
     end
     local server, commands = redis.pcall('INFO', 'server'), redis.pcall('INFO', 'commandstats')
     if type(server) ~= 'string' or type(commands) ~= 'string' then
         return false  -- an ACL may forbid it
     end
     local up = tonumber(string.match(server, 'uptime_in_seconds:(%d+)') or '0')
-    return up * 1000000 > longest and not string.find(commands, 'cmdstat_flush', 1, true)
-        and not string.find(commands, 'cmdstat_debug', 1, true)
+    if up * 1000000 <= longest then
+        return false
+    end
+    for _, command in ipairs({'flush', 'debug', 'replicaof', 'slaveof'}) do  -- all that can empty it
+        if string.find(commands, 'cmdstat_' .. command, 1, true) then
+            return false
+        end
+    end
+    return true
 end
 
 local now = now_us()
@@ -37,6 +55,10 @@ if not canary then
 else
     local theirs = tonumber(string.sub(canary, 17, 26))
     open_at = tonumber(string.sub(canary, 1, 16))
+    if open_at ~= SEALED then
+        -- Not later than if it was said now: the clock may have been set back since.
+        open_at = math.min(open_at, now + longest)
+    end
     if theirs ~= max_ttl then
         return {now, 3, 0, open_at, theirs}
     end
@@ -46,11 +68,28 @@ else
         ring = ring_of(canary)
     end
 end
+local strict = ARGV[6] == '2'
 if verdict == 2 then
-    open_at = ARGV[6] == '1' and now or now + longest
+    open_at = (strict and SEALED) or (ARGV[6] == '1' and now) or now + longest
+elseif open_at == SEALED and (not strict or ARGV[8] == '1') then
+    open_at = now + longest
+end
+if ARGV[7] == '1' and open_at ~= SEALED then
+    verdict, open_at = 2, now + longest
+end
+if ARGV[9] ~= '' then
+    open_at = math.max(open_at, math.min(tonumber(ARGV[9]), now + longest))
+end
+if open_at <= now then
+    open_at = 0  -- it does not come again if the clock is set back
 end
 if now - tonumber(string.sub(ring, 1, 16)) >= longest / BEATS then
     ring = string.format('%016d', now) .. string.sub(ring, 1, -17)
 end
-redis.call('SET', KEYS[1], string.format('%016d%010d', open_at, max_ttl) .. ring .. incarnation)
+local text = string.format('%016d%010d', open_at, max_ttl) .. incarnation .. ring
+if ARGV[9] == '' then
+    redis.call('SET', KEYS[1], text)
+else
+    redis.call('SET', KEYS[1], text, 'PX', KEEP_MS)
+end
 return {now, verdict, tonumber(string.sub(ring, 1, 16)), open_at, max_ttl}

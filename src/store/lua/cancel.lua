@@ -2,12 +2,13 @@
 -- Closes a call, so that its acquire, if still on its way, does nothing, and ends the lease of the
 -- holder id unless another call has claimed it too. Safe to repeat.
 --
--- KEYS 1 the lock's record
+-- KEYS 1 the lock's record       2 its plain key, if it has one
 -- ARGV 1 holder id, 16 bytes      2 call id, 16 bytes     3 station that asks, 8 bytes
 --      4 retention of the record, ms
 -- Reply {1, time}         done
 --       {4, time, why}    the key is not such a lock
--- O(1): TIME, HMGET, HDEL, HSET; with tickets O(stations); now and then a purge of closed ids.
+-- O(1): TIME, HMGET, HSET; with tickets O(stations); now and then a purge of closed ids.
+--@include _head.lua
 --@include _record.lua
 --@include _close.lua
 --@include _crowd.lua
@@ -15,36 +16,32 @@
 --@include _take.lua
 local now = now_us()
 local id, call, station = ARGV[1], ARGV[2], ARGV[3]
-local lock, why = open(KEYS[1], 'c' .. call, 'n', 's')
+local lock, why = open(KEYS[1], 'c' .. call)
 if not lock then
     return {4, now, why}
 end
+coexist(lock, KEYS[2], now)
+lock.must, lock.brief = true, true  -- a record of nothing but this call need not be kept for long
 local one = find(lock, id)
 local calls = lock.holder == id and without_call(lock.calls, call)
 local shared = one and without_call(one.calls, call)
 local holds, shares = calls == '', shared == ''
 if calls or shared or not lock.more[1] then
-    local live = (holds and now < lock.expiry) or (shares and now < one.expiry)
-    close(lock.key, call, live and 'h' or 'e', now, lock.more[2], lock.more[3], holds)
-    if not lock.version then
-        redis.call('HSET', lock.key, 'v', '1')
-        redis.call('PEXPIREAT', lock.key, decimal(math.floor((now + CLOSED_KEEP_US) / 1000)))
-    end
+    local live = (holds and now < lock.expiry and not lock.lost) or (shares and now < one.expiry)
+    close(lock, call, live and 'h' or 'e', now)
 end
 if holds then
-    lock.holder, lock.delay, lock.changed = nil, 0, lock.changed or lock.delay > 0
+    drop(lock)
 elseif calls then
-    redis.call('HSET', lock.key, 'k', calls)
+    lock.calls = calls
 elseif shares then
     redis.call('HDEL', lock.key, 'h' .. id)
-    lock.units, lock.changed = lock.units - one.units, true
+    lock.units = lock.units - one.units
 elseif shared then
     one.calls = shared
-    redis.call('HSET', lock.key, 'h' .. id, pack(one))
+    set(lock, 'h' .. id, pack(one))
 end
-if lock.changed then
-    save(lock, tonumber(ARGV[4]), now, {})
-end
+save(lock, tonumber(ARGV[4]), now)
 if holds or shares then
     changed(lock.key)
     tell(lock, station, now)

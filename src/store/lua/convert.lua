@@ -3,7 +3,7 @@
 -- share are told. Safe to repeat, also late: once the lease has been made exclusive again it has another
 -- token, and is left alone.
 --
--- KEYS 1 the lock's record      2 the canary
+-- KEYS 1 the lock's record      2 the canary                3 its plain key, if it has one
 -- ARGV 1 holder id, 16 bytes      2 the lease's token      3 how long to keep it, us
 --      4 station that asks, 8 bytes                        5 retention of the record, ms
 --      6 what is known of the store's memory: see _memory.lua
@@ -14,6 +14,7 @@
 --       {7, time}                 the memory is lost, nothing was done
 --       {8, time, wait_us}        what stands is not certain yet, as the memory was lost
 -- O(1): TIME, HMGET, HSET; now and then a purge of closed ids; with tickets O(stations).
+--@include _head.lua
 --@include _record.lua
 --@include _memory.lua
 --@include _close.lua
@@ -27,11 +28,15 @@ if not wait then
 elseif wait > 0 then
     return {8, now, wait}
 end
+if KEYS[3] then
+    return {4, now, EXCLUSIVE_ONLY}
+end
 local id, ours, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local lock, why = open(KEYS[1], 'g', 'o', 'd', 'n', 's')
+local lock, why = open(KEYS[1], 'o')
 if not lock then
     return {4, now, why}
 end
+lock.must = true
 local one = find(lock, id)
 local ends
 if one and one.token == ours and now < one.expiry then
@@ -52,17 +57,18 @@ else
     for at = 1, #lock.calls, 16 do
         local call = string.sub(lock.calls, at, at + 15)
         if call ~= id then
-            close(lock.key, call, 'e', now, tonumber(lock.more[4] or '0') + (at - 1) / 16, lock.more[5], false)
+            close(lock, call, 'e', now)
         end
     end
-    one = {expiry = ends, token = lock.token, since = tonumber(lock.more[1]), units = 1, delay = lock.delay,
+    local owner, data = texts_in(lock.more[1])
+    one = {expiry = ends, token = lock.token, since = lock.since, units = 1, delay = lock.delay,
            was = lock.was, closes = lock.closes, calls = lock.calls, host = lock.host or '',
-           owner = lock.more[2] or '', data = lock.more[3] or ''}
-    lock.mode, lock.holder, lock.units, lock.exclusive, lock.delay = 's', nil, 1, lock.token, 0
-    lock.earliest = one.expiry
-    lock.changed = true
+           owner = owner, data = data}
+    drop(lock)
+    lock.mode, lock.units, lock.exclusive, lock.earliest = 's', 1, lock.token, one.expiry
 end
-save(lock, tonumber(ARGV[5]), one.expiry, {'m', lock.mode, 'i', '', 'h' .. id, pack(one)})
+set(lock, 'h' .. id, pack(one))
+save(lock, tonumber(ARGV[5]), one.expiry)
 changed(lock.key)
 tell(lock, ARGV[4], now)
 return {1, now, one.token, lock.mode}

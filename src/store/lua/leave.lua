@@ -5,6 +5,7 @@
 -- ARGV 1 station, 8 bytes     2 retention of the record, ms
 -- Reply {1, time}
 -- O(stations): TIME, HMGET, HSET.
+--@include _head.lua
 --@include _record.lua
 --@include _crowd.lua
 --@include _queue.lua
@@ -13,7 +14,8 @@ local now = now_us()
 local lock = open(KEYS[1])
 if lock and lock.queue ~= '' then
     set_ticket(lock, ARGV[1], '', now)
-    save(lock, tonumber(ARGV[2]), now, {})
+    lock.must = true
+    save(lock, tonumber(ARGV[2]), now)
     tell(lock, ARGV[1], now)
 end
 return {1, now}

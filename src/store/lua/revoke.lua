@@ -2,13 +2,14 @@
 -- Takes a lock away from its holders: their leases are renewed until a deadline only, and those who watch
 -- them are told. Or ends them at once, although their holders may still believe in them.
 --
--- KEYS 1 the lock's record
+-- KEYS 1 the lock's record    2 its plain key, if it has one
 -- ARGV 1 whose: a token, or 0 for all    2 until when they are renewed: us from now on
 --      3 how: r the holder is asked to yield   f it is told that the lease is lost   i ended at once
 --      4 station that asks, 8 bytes    5 retention of the record, ms    6 the reason, for people
 -- Reply {1, time, holder, holder, ...}, each holder {token, held_for_us, left_us, units, owner, metadata}
 --       {4, time, why}    the key is not such a lock
 -- O(holders): TIME, HMGET, HGETALL, HSET, PUBLISH.
+--@include _head.lua
 --@include _record.lua
 --@include _close.lua
 --@include _crowd.lua
@@ -17,11 +18,13 @@
 local now = now_us()
 local token, closes, how, station = tonumber(ARGV[1]), now + tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local at_once = how == 'i'
-local lock, why = open(KEYS[1], 'g', 'o', 'd', 'n', 's')
+local lock, why = open(KEYS[1], 'o')
 if not lock then
     return {4, now, why}
 end
-local reply, fields, gone = {1, now}, {}, {}
+coexist(lock, KEYS[2], now)
+lock.must = true
+local reply = {1, now}
 
 -- Tells the station that watches the lease.
 local function notify(host, id)
@@ -36,14 +39,14 @@ local function closing(before)
 end
 
 if held(lock, now) and (token == 0 or token == lock.token) then
-    reply[3] = {lock.token, now - (tonumber(lock.more[1] or '0') or now), lock.expiry - now, 1,
-                lock.more[2] or '', lock.more[3] or ''}
+    local owner, data = texts_in(lock.more[1])
+    reply[3] = {lock.token, now - lock.since, lock.expiry - now, 1, owner, data}
     notify(lock.host, lock.holder)
     if at_once then
-        close(lock.key, lock.holder, 'e', now, lock.more[4], lock.more[5], true)
-        lock.holder, lock.delay, lock.changed = nil, 0, true
+        close(lock, lock.holder, 'e', now)
+        drop(lock)
     else
-        fields = {'u', extras(lock.was, closing(lock.closes))}
+        lock.closes = closing(lock.closes)
     end
 elseif lock.units > 0 then
     local all = redis.call('HGETALL', lock.key)
@@ -57,26 +60,18 @@ elseif lock.units > 0 then
                                      one.data}
                 notify(one.host, id)
                 if at_once then
-                    gone[#gone + 1] = field
-                    lock.units, lock.changed = lock.units - one.units, true
+                    redis.call('HDEL', lock.key, field)
+                    close(lock, id, 'e', now)
+                    lock.units = lock.units - one.units
                 else
                     one.closes = closing(one.closes)
-                    fields[#fields + 1], fields[#fields + 2] = field, pack(one)
+                    set(lock, field, pack(one))
                 end
             end
         end
     end
 end
-if #gone > 0 then
-    redis.call('HDEL', lock.key, unpack(gone))
-    for i, field in ipairs(gone) do
-        local count = tonumber(lock.more[4] or '0') + i - 1
-        close(lock.key, string.sub(field, 2), 'e', now, count, lock.more[5], false)
-    end
-end
-if lock.changed or #fields > 0 then
-    save(lock, tonumber(ARGV[5]), math.max(now, lock.expiry, lock.earliest), fields)
-end
+save(lock, tonumber(ARGV[5]), math.max(now, lock.earliest))
 if at_once and #reply > 2 then
     changed(lock.key)
     tell(lock, station, now)

@@ -8,7 +8,7 @@
 --   listeners  who got the message there; 0 also if there was none
 -- Stations that were not heard of for 10 s, or that are of a time to come (the clock was set back), are
 -- removed. O(stations): TIME, ZADD, ZREM, ZREMRANGEBYSCORE, ZRANGE, PUBLISH for each.
---@include _record.lua
+--@include _head.lua
 local LIVE_US, AHEAD_US, KEEP_MS = 10000000, 1000000, 60000
 local now = now_us()
 if ARGV[1] ~= '' then

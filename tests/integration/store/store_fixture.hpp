@@ -20,6 +20,9 @@ using namespace std::chrono_literals;
 // A pool and a store over it, on a loop that runs while somebody waits.
 class Side {
 public:
+    // Of a command: a machine may stand still for a second or two.
+    static constexpr auto kTimeout = 4s;
+
     explicit Side(const redis::Settings& settings,
                   RedisLockStore::Options options = {.station = "station1"})
         : pool(context,
@@ -73,7 +76,7 @@ public:
     core::StoreResult<core::AcquireAnswer> acquire(const std::string& name,
                                                    char holder,
                                                    std::chrono::milliseconds ttl = 10s,
-                                                   std::chrono::milliseconds timeout = 1s,
+                                                   std::chrono::milliseconds timeout = kTimeout,
                                                    char by = 0) {
         return call<core::AcquireAnswer>([&](auto done) {
             store.acquire({lock(name), want(holder, ttl, by), timeout}, std::move(done));
@@ -103,7 +106,7 @@ public:
                                      char holder,
                                      core::FencingToken token) {
         return call<core::ReleaseAnswer>([&](auto done) {
-                   store.release(lease(name, holder, token), {}, 1s, std::move(done));
+                   store.release(lease(name, holder, token), {}, kTimeout, std::move(done));
                })
             .map([](const core::ReleaseAnswer& answer) { return answer.ended; });
     }
@@ -113,25 +116,26 @@ public:
                             std::chrono::milliseconds ttl = 10s) {
         const core::RenewCommand command{lease(name, holder, token), {ttl}};
         const auto answers = call<std::vector<core::RenewAnswer>>([&](auto done) {
-            store.renew(std::span{&command, 1}, 1s, std::move(done));
+            store.renew(std::span{&command, 1}, kTimeout, std::move(done));
         });
         EXPECT_TRUE(answers) << answers.error().message;
         return answers ? answers->front() : core::RenewAnswer{};
     }
     void cancel(const std::string& name, char holder, char by = 0) {
         EXPECT_TRUE(call<std::monostate>([&](auto done) {
-            store.cancel(lock(name), id(holder), id(by == 0 ? holder : by), 1s, std::move(done));
+            store.cancel(
+                lock(name), id(holder), id(by == 0 ? holder : by), kTimeout, std::move(done));
         }));
     }
     core::StoreResult<std::optional<core::LockState>> inspect(const std::string& name) {
         return call<std::optional<core::LockState>>(
-            [&](auto done) { store.inspect(lock(name), 1s, std::move(done)); });
+            [&](auto done) { store.inspect(lock(name), kTimeout, std::move(done)); });
     }
     core::StoreResult<core::LockPage> list(const std::string& prefix,
                                            const std::string& from = "",
                                            std::size_t limit = 100) {
         return call<core::LockPage>(
-            [&](auto done) { store.list(prefix, from, limit, 2s, std::move(done)); });
+            [&](auto done) { store.list(prefix, from, limit, kTimeout, std::move(done)); });
     }
 
     static core::LockName lock(const std::string& name) { return *core::LockName::parse(name); }

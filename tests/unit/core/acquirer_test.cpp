@@ -291,6 +291,33 @@ TEST_F(AcquirerTest, ARetryThatHasToWaitAfterAllCanBeCancelled) {
     EXPECT_FALSE(*retry);
 }
 
+// The release may be repeated for longer than the waiter has time.
+TEST_F(AcquirerTest, WhoWasOfferedToALostReleaseIsAnsweredSoonAfterItsWait) {
+    const Grant held = hold("a");
+    const auto waiter = acquire(waiting("a", "waiter", 1s));
+    store_.deliver();
+    store_.usual = Fate::lose_request;
+    manager_.release(held.lease, kNever, [](const auto&) {});
+    pass(4600ms);
+    EXPECT_TRUE(failed_with(*waiter, Reason::outcome_unknown));
+}
+
+TEST_F(AcquirerTest, AnUnfitStoreIsNotAskedUntilItIsFit) {
+    hold("a", 60s);
+    const auto waiter = acquire(waiting("a", "waiter"));
+    store_.deliver();
+    manager_.set_unfit("it evicts");
+    ASSERT_TRUE(failed_with(*waiter, Reason::store_unavailable));
+    EXPECT_NE((**waiter).error().message.find("it evicts"), std::string::npos);
+    store_.calls.clear();
+    EXPECT_TRUE(failed_with(*acquire(request("b")), Reason::store_unavailable));
+    EXPECT_EQ(store_.calls["acquire"], 0);
+    pass(1s);
+    EXPECT_TRUE(store_.held("a")) << "what is held goes on";
+    manager_.set_unfit("");
+    hold("b");
+}
+
 TEST_F(AcquirerTest, DrainAnswersThoseWhoWaitAndRefusesNewOnes) {
     hold("a");
     const auto waiter = acquire(waiting("a", "w1"));

@@ -1,6 +1,7 @@
 // Conversions whose answers are lost, cross renewals, or run late.
 
 #include "core_fixture.hpp"
+#include "store/notices.hpp"
 
 #include <memory>
 
@@ -34,10 +35,7 @@ protected:
         asked.access = Access{mode};
         asked.listener = listener_;
         listener_->now = mode;
-        const auto answer = acquire(asked);
-        store_.deliver();
-        EXPECT_TRUE(*answer && **answer);
-        return ***answer;
+        return hold(std::move(asked));
     }
     std::shared_ptr<Answer> convert(const Lease& lease, Mode mode, Milliseconds wait = 0ms) {
         auto answer = std::make_shared<Answer>();
@@ -80,6 +78,26 @@ TEST_F(ConversionTest, ADowngradeThatRunsLateDoesNothing) {
     const auto other = acquire(reader);
     pass(2s);
     EXPECT_TRUE(failed_with(*other, Reason::lock_held));
+    EXPECT_TRUE(listener_->losses.empty());
+}
+
+// A copy of the first conversion again: it must not take for itself what its holder was told to share.
+TEST_F(ConversionTest, AnUpgradeThatRunsLateDoesNothing) {
+    const Grant first = hold_streamed(Mode::shared);
+    store_.fates = {Fate::late};
+    const auto exclusive = convert(first.lease, Mode::exclusive);
+    pass(200ms);  // the second copy is answered
+    ASSERT_TRUE(*exclusive && **exclusive);
+    const auto shared = convert((***exclusive).lease, Mode::shared);
+    pass(1ms);
+    ASSERT_TRUE(*shared && **shared);
+    store_.run_late();
+    AcquireRequest reader = request("a", "reader");
+    reader.access = Access{Mode::shared};
+    const auto other = acquire(reader);
+    pass(2s);
+    EXPECT_TRUE(*other && **other);
+    EXPECT_EQ(listener_->now, Mode::shared);
     EXPECT_TRUE(listener_->losses.empty());
 }
 
@@ -164,7 +182,7 @@ TEST_F(ConversionTest, TheNoticeOfARevocationCanBeRead) {
     told.clear();
     operators.deliver();
     ASSERT_EQ(told.size(), 1U);
-    const auto notice = store_.parse_notice(told.front());
+    const auto notice = store::Notices{"hf:"}.parse(told.front());
     ASSERT_TRUE(notice);
     EXPECT_EQ(notice->kind, store::Notice::Kind::revoked);
     EXPECT_EQ(notice->holder, grant.lease.holder);

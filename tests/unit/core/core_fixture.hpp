@@ -43,9 +43,36 @@ public:
     std::vector<LossCause> lost;
 };
 
+// A stream that remembers what it was told of its lease.
+class RecordingListener final : public LeaseListener {
+public:
+    bool listens() const override { return open; }
+    void renewed(Instant) override { ++renewals; }
+    void anchored(Instant, Ttl, Instant) override {}
+    void converted(const Lease& lease, Instant) override { now = lease; }
+    void at_risk(Instant, std::string_view) override { ++at_risks; }
+    void recovered(Instant) override {}
+    void revoke_requested(Instant until, std::string_view) override { yield_by.push_back(until); }
+    void lost(LossCause cause, std::string_view) override { losses.push_back(cause); }
+    void released(const Released& released) override { releases.push_back(released.verdict); }
+    void moving(Instant) override {}
+
+    bool open = true;
+    int renewals = 0;
+    int at_risks = 0;
+    std::optional<Lease> now;  // since its last conversion
+    std::vector<Instant> yield_by;
+    std::vector<LossCause> losses;
+    std::vector<Verdict> releases;
+};
+
 class CoreTest : public testing::Test {
 protected:
     using Answer = std::optional<Result<Grant>>;
+
+    CoreTest() = default;
+    explicit CoreTest(store::Coexistence coexistence)
+        : store_{redis_, clock_, "station1", std::move(coexistence)} {}
 
     static LockName name_of(const std::string& text) { return *LockName::parse(text); }
 
@@ -78,13 +105,16 @@ protected:
     }
 
     // A grant that cannot fail.
-    Grant hold(const std::string& name, Milliseconds max_hold = Milliseconds{0}) {
-        AcquireRequest asked = request(name);
-        asked.max_hold = max_hold;
-        const auto answer = acquire(asked);
+    Grant hold(AcquireRequest asked) {
+        const auto answer = acquire(std::move(asked));
         store_.deliver();
         EXPECT_TRUE(*answer && **answer);
         return ***answer;
+    }
+    Grant hold(const std::string& name, Milliseconds max_hold = Milliseconds{0}) {
+        AcquireRequest asked = request(name);
+        asked.max_hold = max_hold;
+        return hold(std::move(asked));
     }
 
     // Time passes in small steps; the store answers at once unless told otherwise.

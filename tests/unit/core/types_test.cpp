@@ -48,6 +48,20 @@ Lease sample(const std::string& name) {
     return lease;
 }
 
+TEST(LeaseId, KeepsHowManyReplicasMustAcknowledge) {
+    for (const Mode mode : {Mode::exclusive, Mode::shared, Mode::permit}) {
+        Lease lease = sample("lock");
+        lease.access = {mode, 2, mode == Mode::permit ? 5U : 0U};
+        lease.replicas = 16;
+        const auto decoded = decode_lease_id(encode_lease_id(lease));
+        ASSERT_TRUE(decoded);
+        EXPECT_EQ(decoded->access.mode, mode);
+        EXPECT_EQ(decoded->replicas, 16);
+        lease.replicas = 17;
+        EXPECT_FALSE(decode_lease_id(encode_lease_id(lease))) << "more than can be asked for";
+    }
+}
+
 TEST(LeaseId, RoundTrips) {
     for (const std::string& name : {std::string{"a"}, std::string(512, 'x'), std::string{"{ü}"}}) {
         const Lease lease = sample(name);
@@ -92,7 +106,10 @@ TEST(LeaseId, OfASetRoundTrips) {
         most.push_back(std::string(511, 'x') + static_cast<char>('0' + i));
     }
     for (const auto& names : {std::vector<std::string>{"a"}, {"a", "b{}", "\xc3\xbc"}, most}) {
-        const LeaseSet set = sample_set(names, Mode::shared);
+        LeaseSet set = sample_set(names, Mode::shared);
+        for (Lease& lease : set.leases) {
+            lease.replicas = 3;
+        }
         const std::string id = encode_lease_id(set);
         EXPECT_LE(id.size(), 64U * 1024);
         const auto decoded = decode_any_lease_id(id);
@@ -105,6 +122,7 @@ TEST(LeaseId, OfASetRoundTrips) {
             EXPECT_EQ(again.leases[i].holder, set.leases[i].holder);
             EXPECT_EQ(again.leases[i].token, set.leases[i].token);
             EXPECT_EQ(again.leases[i].access, set.leases[i].access);
+            EXPECT_EQ(again.leases[i].replicas, 3);
         }
         const auto one = decode_lease_id(id);
         ASSERT_FALSE(one) << "a set is no single lease";

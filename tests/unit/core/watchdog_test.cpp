@@ -19,6 +19,37 @@ TEST_F(WatchdogTest, RenewsAWatchedLeaseAtAThirdOfItsTtl) {
     EXPECT_TRUE(observer_.lost.empty());
 }
 
+TEST_F(WatchdogTest, RenewsAllAtOnceWhenTheStoreIsAnotherOne) {
+    hold("a", 60s);
+    store_.fates = {Fate::refuse, Fate::refuse, Fate::refuse};
+    pass(500ms);
+    hold("b", 60s);
+    hold("mine");
+    store_.calls.clear();
+    store_.renew_sizes.clear();
+    const Instant now = clock_.now();
+    manager_.renew_all();
+    pass(1ns);
+    EXPECT_EQ(store_.renew_sizes, std::vector<std::size_t>{2})
+        << "in one call; not the client's own";
+    EXPECT_GE(store_.expiry("a"), now + 1000ms);
+    manager_.renew_all();
+    pass(1ns);
+    EXPECT_EQ(store_.calls["renew"], 1) << "not again and again";
+    pass(30s);
+    EXPECT_TRUE(store_.held("a") && store_.held("b"));
+    EXPECT_TRUE(observer_.lost.empty());
+}
+
+TEST_F(WatchdogTest, WhatHasEndedIsNotRenewedWithAllOthers) {
+    hold("a", 60s);
+    clock_.set(clock_.now() + 1100ms);  // the daemon stood still
+    manager_.renew_all();
+    pass(1ns);
+    EXPECT_EQ(store_.calls["renew"], 0);
+    EXPECT_EQ(observer_.lost, std::vector{LossCause::deadline});
+}
+
 TEST_F(WatchdogTest, DoesNotRenewWhatTheClientRenewsItself) {
     hold("a");
     pass(5s);
@@ -26,6 +57,18 @@ TEST_F(WatchdogTest, DoesNotRenewWhatTheClientRenewsItself) {
     EXPECT_FALSE(store_.held("a"));
     EXPECT_TRUE(observer_.lost.empty());
     EXPECT_EQ(manager_.counts().leases, 0U);
+}
+
+TEST_F(WatchdogTest, DoubtPutsWatchedLeasesAtRiskUntilTheirNextRenewal) {
+    hold("a", 60s);
+    hold("b");
+    manager_.doubt_leases("the clock was set");
+    EXPECT_EQ(observer_.at_risk, 1);
+    manager_.doubt_leases("again");
+    EXPECT_EQ(observer_.at_risk, 1) << "told twice";
+    pass(400ms);
+    EXPECT_EQ(store_.calls["renew"], 1);
+    EXPECT_EQ(observer_.recovered, 1);
 }
 
 TEST_F(WatchdogTest, StopsAtMaxHold) {
@@ -188,6 +231,36 @@ TEST_F(WatchdogTest, AClientsRenewalReplacesTheTtlButNeverTheToldDeadline) {
     ASSERT_TRUE(renewed);
     EXPECT_EQ(renewed->deadline(), clock_.now() + 1s);
     EXPECT_GE(store_.expiry("a"), told);  // nobody else gets it before
+}
+
+// The store's notice is lost: its word on the next renewal stands in for it.
+TEST_F(WatchdogTest, AReleaseElsewhereIsHeardAsOneByTheNextRenewal) {
+    AcquireRequest asked = request("a");
+    const auto listener = std::make_shared<RecordingListener>();
+    asked.listener = listener;
+    const auto grant = acquire(asked);
+    store_.deliver();
+    ASSERT_TRUE(*grant && **grant);
+    test::FakeStore other{redis_, clock_, "station2"};
+    other.release((**grant)->lease, {}, 1s, [](const auto&) {});
+    other.deliver();
+    pass(2s);
+    EXPECT_EQ(listener->releases, std::vector{Verdict::held_throughout});
+    EXPECT_TRUE(listener->losses.empty());
+    EXPECT_TRUE(observer_.lost.empty());
+    EXPECT_EQ(manager_.counts().renewals.lost, 0U);
+}
+
+TEST_F(WatchdogTest, ARenewalByItsHolderHearsThatItWasReleased) {
+    const Grant grant = hold("a");
+    test::FakeStore other{redis_, clock_, "station2"};
+    other.release(grant.lease, {}, 1s, [](const auto&) {});
+    other.deliver();
+    Answer answer;
+    manager_.renew(grant.lease, grant.ttl, {}, [&](auto result) { answer = std::move(result); });
+    store_.deliver();
+    ASSERT_TRUE(failed_with(answer, Reason::lease_lost));
+    EXPECT_EQ(answer->error().message, "the lease has been released");
 }
 
 }  // namespace

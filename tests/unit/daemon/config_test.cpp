@@ -4,6 +4,7 @@
 #include "daemon/settings_table.hpp"
 #include "support/paths.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -12,6 +13,7 @@
 namespace holdfast::daemon {
 namespace {
 
+using testing::HasSubstr;
 using namespace std::chrono_literals;
 
 const std::string kExample = test::source_file("config/holdfast.toml");
@@ -53,6 +55,43 @@ TEST(Config, TheExampleFileHoldsEverySettingWithItsDefault) {
     for (const Setting& setting : make_settings_table()) {
         EXPECT_NE(text.find(setting.help), std::string::npos) << setting.path;
     }
+}
+
+TEST(Config, TheExampleForSentinelIsGood) {
+    const std::string file = test::source_file("config/sentinel.toml");
+    EXPECT_EQ(exit_of({"--config", file, "--check-config"}).code, ExitCode::ok);
+    const Settings settings = settings_of({"--config", file});
+    EXPECT_EQ(settings.store.url,
+              "redis+sentinel://sentinel-1.internal:26379,sentinel-2.internal:26379,"
+              "sentinel-3.internal:26379/mymaster");
+    EXPECT_EQ(settings.limits.max_ttl.value, 10s);
+}
+
+TEST(Config, TheExampleForAClusterIsGood) {
+    const std::string file = test::source_file("config/cluster.toml");
+    EXPECT_EQ(exit_of({"--config", file, "--check-config"}).code, ExitCode::ok);
+    const Settings settings = settings_of({"--config", file});
+    EXPECT_EQ(settings.store.url,
+              "redis+cluster://redis-1.internal:6379,redis-2.internal:6379,redis-3.internal:6379");
+    EXPECT_EQ(settings.limits.max_ttl.value, 10s);
+}
+
+TEST(Config, TheExampleForAQuorumIsGood) {
+    const std::string file = test::source_file("config/quorum.toml");
+    EXPECT_EQ(exit_of({"--config", file, "--check-config"}).code, ExitCode::ok);
+    EXPECT_EQ(settings_of({"--config", file}).limits.max_ttl.value, 10s);
+}
+
+TEST(Config, AQuorumIsAMajorityOfItsNodes) {
+    const std::string three = "redis+quorum://a,b,c";
+    const auto problem = [&](const std::string& url, const char* quorum) {
+        return exit_of({"--store", url}, {{"HOLDFAST_STORE_QUORUM", quorum}}).text;
+    };
+    EXPECT_NE(problem(three, "1").find("store.quorum is 1, and must be a majority of the 3"),
+              std::string::npos);
+    EXPECT_NE(problem(three, "4").find("2 to 3"), std::string::npos);
+    EXPECT_NE(problem("redis://a", "2").find("store.quorum is set"), std::string::npos);
+    EXPECT_EQ(settings_of({"--store", three}, {{"HOLDFAST_STORE_QUORUM", "3"}}).store.quorum, 3U);
 }
 
 TEST(Config, FlagBeatsEnvironmentBeatsFileBeatsDefault) {
@@ -131,8 +170,31 @@ TEST(Config, WhatIsWrongTogether) {
     EXPECT_NE(exit_of({}, {{"HOLDFAST_STORE_PASSWORD", "a"}, {"HOLDFAST_STORE_PASSWORD_FILE", "b"}})
                   .text.find("both set"),
               std::string::npos);
+    EXPECT_NE(exit_of({}, {{"HOLDFAST_STORE_RETENTION", "1m"}}).text.find("the shortest is"),
+              std::string::npos);
     EXPECT_EQ(exit_of({}, {{"HOLDFAST_STORE_USERNAME", "u"}}).code, ExitCode::usage);
     EXPECT_EQ(exit_of({}, {{"HOLDFAST_STORE_PREFIX", ""}}).code, ExitCode::usage);
+}
+
+TEST(Config, StrictModeNeedsReplicasThatAreCounted) {
+    const std::string redis = "redis://redis.internal";
+    const auto problem = [](const std::string& url, Environment more) {
+        more["HOLDFAST_STORE_SAFETY"] = "strict";
+        const Exit exit = exit_of({"--store", url}, more);
+        EXPECT_EQ(exit.code, ExitCode::usage);
+        return exit.text;
+    };
+    EXPECT_THAT(problem("", {{"HOLDFAST_STORE_REPLICAS", "1"}}), HasSubstr("set store.url"));
+    EXPECT_THAT(problem(redis, {}), HasSubstr("store.replicas is 0"));
+    EXPECT_THAT(problem(redis, {{"HOLDFAST_STORE_REPLICAS", "33"}}), HasSubstr("1 to 32"));
+    EXPECT_THAT(
+        problem(redis,
+                {{"HOLDFAST_STORE_REPLICAS", "1"}, {"HOLDFAST_STORE_WAIT_TIMEOUT", "500ms"}}),
+        HasSubstr("a third of limits.min_ttl"));
+    EXPECT_EQ(settings_of({"--store", redis},
+                          {{"HOLDFAST_STORE_SAFETY", "strict"}, {"HOLDFAST_STORE_REPLICAS", "2"}})
+                  .store.replicas,
+              2U);
 }
 
 TEST(Config, SecretsAreNotShown) {
@@ -146,6 +208,64 @@ TEST(Config, SecretsAreNotShown) {
     EXPECT_EQ(mask_url("redis://u:s3c@ret@h:1"), "redis://u:***@h:1");
     EXPECT_EQ(mask_url("redis://h:1/0"), "redis://h:1/0");
     EXPECT_EQ(mask_url("unix:///p@th:x"), "unix:///p@th:x");
+}
+
+TEST(Config, TheExampleOfTlsIsRight) {
+    const std::string example = test::source_file("config/tls.toml");
+    EXPECT_EQ(exit_of({"--config", example, "--check-config"}).text,
+              "the configuration is valid\n");
+    const Settings settings = settings_of({"--config", example});
+    EXPECT_EQ(settings.store.tls_min_version, "1.3");
+    EXPECT_EQ(settings.store.tls_key, "/etc/holdfast/holdfastd.key");
+}
+
+TEST(Config, TlsSettingsThatDoNothingAreMistakes) {
+    const std::string tls = "rediss://redis.internal";
+    const std::pair<const char*, const char*> alone[] = {
+        {"HOLDFAST_STORE_TLS_CA", "/ca.pem"},
+        {"HOLDFAST_STORE_TLS_SERVER_NAME", "redis"},
+        {"HOLDFAST_STORE_TLS_MIN_VERSION", "1.3"},
+    };
+    for (const auto& [variable, value] : alone) {
+        for (const char* url : {"redis://redis.internal", "unix:///redis.sock", ""}) {
+            const Exit exit = exit_of({"--store", url}, {{variable, value}});
+            EXPECT_EQ(exit.code, ExitCode::usage);
+            EXPECT_NE(exit.text.find("does not begin with rediss://"), std::string::npos) << url;
+        }
+        settings_of({"--store", tls}, {{variable, value}});
+    }
+    EXPECT_NE(exit_of({"--store", tls}, {{"HOLDFAST_STORE_TLS_CERT", "/c.pem"}})
+                  .text.find("belong together"),
+              std::string::npos);
+    EXPECT_NE(exit_of({"--store", tls}, {{"HOLDFAST_STORE_TLS_MIN_VERSION", "1.1"}})
+                  .text.find("not one of 1.2, 1.3"),
+              std::string::npos);
+}
+
+TEST(Config, TheExampleOfCoexistenceIsRight) {
+    const Settings settings = settings_of({"--config", test::source_file("config/coexist.toml")});
+    EXPECT_EQ(settings.store.coexist,
+              (std::vector<std::string>{"orders:", "billing:=>lock||billing||"}));
+    EXPECT_EQ(settings_of({}, {{"HOLDFAST_STORE_COEXIST", "a:,b:=>c"}}).store.coexist,
+              (std::vector<std::string>{"a:", "b:=>c"}));
+}
+
+TEST(Config, CoexistenceWhereItCannotBeIsAMistake) {
+    const Exit own = exit_of({}, {{"HOLDFAST_STORE_COEXIST", "jobs:=>hf:jobs:"}});
+    EXPECT_EQ(own.code, ExitCode::usage);
+    EXPECT_NE(own.text.find("store.coexist has \"jobs:=>hf:jobs:\": plain keys that begin with"),
+              std::string::npos)
+        << own.text;
+    for (const char* url : {"redis+cluster://a:1,b:2", "rediss+quorum://a:1,b:2,c:3"}) {
+        Settings many;
+        many.store.url = url;
+        EXPECT_TRUE(check_together(many).empty());
+        many.store.coexist = {"jobs:"};
+        const auto problems = check_together(many);
+        ASSERT_EQ(problems.size(), 1U);
+        EXPECT_NE(problems[0].find("store.coexist is set, which is for one primary"),
+                  std::string::npos);
+    }
 }
 
 TEST(Config, CheckConfigOnlyChecks) {

@@ -7,6 +7,7 @@
 namespace holdfast::daemon {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 constexpr std::array<std::string_view, 1> kMethods{"Acquire"};
@@ -41,10 +42,24 @@ TEST_F(PagesTest, AShardThatDoesNotAnswerIsNotAlive) {
 
 TEST_F(PagesTest, ReadyzGivesTheReason) {
     EXPECT_EQ(page("/readyz").status, 503U);
+    readiness_.report(std::vector<Check>{});
     readiness_.report(0, {Condition::Level::down, "it does not answer"});
     EXPECT_EQ(page("/readyz").body, "not ready: store: it does not answer\n");
     readiness_.report(0, {});
     EXPECT_EQ(page("/readyz").status, 200U);
+    readiness_.report({{"memory", Severity::warning, "it is full"},
+                       {"role", Severity::refused, "it is a replica"},
+                       {"server"}});
+    EXPECT_EQ(page("/readyz").body,
+              "not ready: store: it is a replica\nwarning: store: it is full\n");
+    EXPECT_EQ(page("/readyz").status, 503U);
+    EXPECT_THAT(page("/metrics").body,
+                AllOf(HasSubstr("holdfast_store_check{check=\"memory\"} 1\n"),
+                      HasSubstr("holdfast_store_check{check=\"role\"} 2\n"),
+                      HasSubstr("holdfast_store_check{check=\"server\"} 0\n")));
+    readiness_.report({{"memory", Severity::warning, "it is full"}});
+    EXPECT_EQ(page("/readyz").body, "ready\nwarning: store: it is full\n");
+    readiness_.report(std::vector<Check>{});
     readiness_.drain();
     EXPECT_EQ(page("/readyz").body, "not ready: draining\n");
 }

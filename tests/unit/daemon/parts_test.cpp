@@ -20,6 +20,8 @@ TEST(Readiness, IsReadyWhenEveryShardsStoreAnswers) {
     readiness.report(0, {});
     EXPECT_EQ(readiness.wait(std::chrono::milliseconds{0}).level, Level::down);
     readiness.report(1, {});
+    EXPECT_EQ(readiness.wait(std::chrono::milliseconds{0}).level, Level::down) << "not checked yet";
+    readiness.report(std::vector<Check>{});
     EXPECT_EQ(readiness.wait(std::chrono::milliseconds{0}).level, Level::ready);
     readiness.report(1, {});
     readiness.report(1, {Level::closed, "forgetful"});
@@ -32,6 +34,23 @@ TEST(Readiness, IsReadyWhenEveryShardsStoreAnswers) {
     EXPECT_EQ(heard,
               (std::vector<std::string>{
                   "", "store: forgetful", "store: gone", "store: forgetful", "draining"}));
+}
+
+TEST(Readiness, WhatTheChecksRefuseIsNotReadyAndForbidsGrants) {
+    using Level = Condition::Level;
+    Readiness readiness{1, [](const Condition&) {}};
+    readiness.report(0, {Level::closed, "forgetful"});
+    readiness.report(
+        {{"role", Severity::refused, "a replica"}, {"disk", Severity::warning, "full"}});
+    EXPECT_EQ(readiness.now(), (Condition{Level::unfit, "store: a replica"}));
+    EXPECT_TRUE(readiness.now().forbids_grants());
+    EXPECT_FALSE(readiness.now().serves());
+    EXPECT_EQ(readiness.reasons(),
+              (std::vector<std::string>{"store: a replica", "store: forgetful"}));
+    EXPECT_EQ(readiness.warnings(), std::vector<std::string>{"store: full"});
+    readiness.report({{"role", Severity::fine, ""}});
+    EXPECT_TRUE(readiness.now().serves());
+    EXPECT_FALSE(readiness.now().forbids_grants());
 }
 
 TEST(LogObserver, SaysLittleWhenMuchHappens) {

@@ -1,7 +1,6 @@
 #include "redis/multiplexer.hpp"
 
 #include "redis/error_class.hpp"
-#include "redis/settings.hpp"
 
 #include <gtest/gtest.h>
 
@@ -16,6 +15,8 @@ using namespace std::chrono_literals;
 
 class MultiplexerTest : public testing::Test {
 protected:
+    explicit MultiplexerTest(Multiplexer::Limits limits = {3, 1000}) : multiplexer_(limits) {}
+
     struct Seen {
         int answers = 0;
         std::string reply;
@@ -44,7 +45,7 @@ protected:
 
     void write() { multiplexer_.stage(written_); }
 
-    Multiplexer multiplexer_{{3, 1000}};
+    Multiplexer multiplexer_;
     BootTime now_{1h};
     std::string written_;
 };
@@ -152,6 +153,101 @@ TEST_F(MultiplexerTest, RefusesBeyondItsCaps) {
     EXPECT_EQ(small.push(second, now_), Failure::refused_overloaded);
 }
 
+// Commands that give way, of which only two may be under way.
+class GivingWay : public MultiplexerTest {
+protected:
+    GivingWay() : MultiplexerTest({100, 1000, 2}) {}
+
+    void push_patient(Seen& seen, std::chrono::milliseconds timeout = 1s) {
+        Command sent = command(seen, timeout);
+        sent.gives_way = true;
+        ASSERT_FALSE(multiplexer_.push(sent, now_));
+    }
+    // How many commands the next write carries.
+    std::size_t written_now() {
+        write();
+        return written_.size() / format_command({"ECHO", "x"}).size();
+    }
+};
+
+TEST_F(GivingWay, LeavesTheLineToOthers) {
+    Seen patient[5];
+    Seen urgent;
+    for (Seen& seen : patient) {
+        push_patient(seen);
+    }
+    push(urgent);
+    EXPECT_EQ(written_now(), 3U) << "two of the patient, and the urgent one";
+    EXPECT_EQ(multiplexer_.in_flight(), 6U);
+    multiplexer_.received("+1\r\n+2\r\n+urgent\r\n", now_);
+    EXPECT_EQ(urgent.reply, "urgent");
+    EXPECT_EQ(written_now(), 2U);
+    multiplexer_.received("+3\r\n", now_);
+    EXPECT_EQ(written_now(), 1U);
+    multiplexer_.received("+4\r\n+5\r\n", now_);
+    for (int i = 0; i < 5; ++i) {
+        EXPECT_EQ(patient[i].reply, std::to_string(i + 1)) << "in order";
+    }
+    EXPECT_FALSE(multiplexer_.has_output());
+}
+
+TEST_F(GivingWay, WhoIsHeldBackUntilTheTimeoutIsRefusedAndNeverSent) {
+    Seen sent[2];
+    Seen held;
+    push_patient(sent[0], 5s);
+    push_patient(sent[1], 5s);
+    push_patient(held, 100ms);
+    EXPECT_EQ(written_now(), 2U);
+    now_ += 100ms;
+    multiplexer_.expire(now_);
+    EXPECT_EQ(held.failure, Failure::refused_overloaded);
+    multiplexer_.received("+1\r\n+2\r\n", now_);
+    EXPECT_FALSE(multiplexer_.has_output());
+    EXPECT_EQ(multiplexer_.in_flight(), 0U);
+}
+
+TEST_F(GivingWay, AServerThatStandsStillHasNoMoreThanTheWindowToDo) {
+    std::vector<Seen> seen(20);
+    for (int round = 0; round < 10; ++round) {
+        push_patient(seen[static_cast<std::size_t>(2 * round)], 100ms);
+        push_patient(seen[static_cast<std::size_t>(2 * round + 1)], 100ms);
+        write();
+        now_ += 100ms;
+        multiplexer_.expire(now_);
+    }
+    EXPECT_EQ(multiplexer_.in_flight(), 2U) << "abandoned, and still in the way";
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+        EXPECT_EQ(seen[i].failure, i < 2 ? Failure::unknown_timeout : Failure::refused_overloaded);
+    }
+}
+
+TEST_F(GivingWay, ABrokenConnectionRefusesWhoWasHeldBack) {
+    Seen sent[2];
+    Seen held;
+    push_patient(sent[0]);
+    push_patient(sent[1]);
+    push_patient(held);
+    write();
+    multiplexer_.disconnected(Failure::refused_disconnected);
+    EXPECT_EQ(sent[0].failure, Failure::unknown_disconnected);
+    EXPECT_EQ(held.failure, Failure::refused_disconnected);
+    Seen next;
+    push_patient(next);
+    EXPECT_EQ(written_now(), 1U) << "it starts afresh";
+}
+
+TEST_F(GivingWay, ManyBytesHeldBackAreRefused) {
+    std::vector<Seen> seen(100);
+    std::size_t refused = 0;
+    for (Seen& one : seen) {
+        Command sent = command(one);
+        sent.gives_way = true;
+        refused += multiplexer_.push(sent, now_) ? 1 : 0;
+    }
+    const std::size_t fit = 1000 / format_command({"ECHO", "x"}).size();
+    EXPECT_EQ(refused, 100 - 2 - fit);
+}
+
 TEST_F(MultiplexerTest, NoticesWhatIsNotRedis) {
     Seen seen;
     push(seen);
@@ -244,42 +340,6 @@ TEST(ErrorClass, KnowsWhatWasNotExecuted) {
     for (const char* error :
          {"UNBLOCKED x", "EXECABORT x", "ERR user_script:3: oops", "WRONGTYPE x", "LOADINGX", ""}) {
         EXPECT_FALSE(definitely_not_executed(error)) << error;
-    }
-}
-
-TEST(Url, Forms) {
-    const auto tcp = parse_url("redis://us%40er:p%3Ass@[::1]:7000/3");
-    ASSERT_TRUE(tcp);
-    EXPECT_EQ(tcp->host, "::1");
-    EXPECT_EQ(tcp->port, 7000);
-    EXPECT_EQ(tcp->user, "us@er");
-    EXPECT_EQ(tcp->password, "p:ss");
-    EXPECT_EQ(tcp->db, 3);
-    EXPECT_EQ(tcp->address(), "[::1]:7000");
-    EXPECT_EQ(parse_url("redis://h")->port, 6379);
-    EXPECT_EQ(parse_url("redis://:pw@h")->password, "pw");
-    EXPECT_EQ(parse_url("unix:///run/r.sock?db=2")->unix_path, "/run/r.sock");
-    EXPECT_EQ(parse_url("unix:///run/r.sock?db=2")->db, 2);
-}
-
-TEST(Url, MistakesAreNamedWithoutThePassword) {
-    for (const std::string bad : {"",
-                                  "h:6379",
-                                  "redis://",
-                                  "redis://user@h",
-                                  "redis://h/x",
-                                  "redis://h:99999",
-                                  "redis://:s3cret@h/-1",
-                                  "rediss://:s3cret@h",
-                                  "redis+sentinel://h/m",
-                                  "http://h",
-                                  "unix://relative",
-                                  "unix:///p?x=1",
-                                  "redis://:s3cret@h:port"}) {
-        const auto parsed = parse_url(bad);
-        ASSERT_FALSE(parsed) << bad;
-        EXPECT_EQ(parsed.error().find("s3cret"), std::string::npos);
-        EXPECT_FALSE(parsed.error().empty());
     }
 }
 
