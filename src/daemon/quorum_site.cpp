@@ -181,10 +181,9 @@ Condition QuorumSite::too_few() const {
     std::string why;
     for (std::size_t node = 0; node < where_.size(); ++node) {
         const State state = nodes.status(node).state;
-        coming += state == State::part || state == State::waiting || state == State::syncing ||
-                          state == State::empty
-                      ? 1
-                      : 0;
+        // One that is empty has not begun a memory: another daemon may still be first, with other nodes.
+        coming +=
+            state == State::part || state == State::waiting || state == State::syncing ? 1 : 0;
         if (state != State::part) {
             why += "; " + nodes.name(node) + ": " + why_not(node);
         }

@@ -34,4 +34,10 @@ ServerInfo ServerInfo::parse(std::string_view info) {
     return parsed;
 }
 
+bool has_forgotten(std::string_view before, std::string_view now) {
+    static const std::string kForgotten = ":" + std::string(40, '0') + ":-1";
+    const std::string_view run_id = before.substr(0, before.find(':'));
+    return before != now && now.starts_with(run_id) && now.substr(run_id.size()) == kForgotten;
+}
+
 }  // namespace holdfast::redis

@@ -29,4 +29,8 @@ struct ServerInfo {
     static ServerInfo parse(std::string_view info);
 };
 
+// Whether the same server may be called `now` only because it has forgotten whom it replaced, as a primary
+// does that has had no replica for repl-backlog-ttl.
+bool has_forgotten(std::string_view before, std::string_view now);
+
 }  // namespace holdfast::redis

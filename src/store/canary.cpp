@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kBeatDigits = 16;
 constexpr core::Milliseconds kLookTimeout{1000};
+constexpr std::int64_t kLost = 2;
 constexpr std::int64_t kOtherMaxTtl = 3;
 constexpr std::int64_t kSealed = 9'000'000'000'000'000;  // lua/_memory.lua
 constexpr std::size_t kLengthDigits = 3;
@@ -27,6 +28,10 @@ constexpr const char* kNotSaid = "=";
 // What the scripts never find: a beat that no canary has.
 std::string nothing_known() {
     return std::string(kBeatDigits, '9');
+}
+
+std::string labelled(std::string_view incarnation) {
+    return absl::StrFormat("%03d%s", incarnation.size(), incarnation);
 }
 
 }  // namespace
@@ -62,12 +67,12 @@ void Canary::settle(std::string_view tag, std::string_view node) {
 }
 
 bool Canary::connected_to(const redis::ServerInfo& server) {
-    const std::string incarnation =
-        absl::StrFormat("%03d%s", server.incarnation.size(), server.incarnation);
+    const std::string incarnation = labelled(server.incarnation);
     if (incarnation == incarnation_) {
         return false;
     }
-    incarnation_ = incarnation;
+    incarnation_now(incarnation);
+    ++servers_;
     said_ = kNotSaid;
     if (looked_) {
         known_.replace(kBeatDigits, std::string::npos, incarnation_);
@@ -112,7 +117,7 @@ void Canary::look(core::Milliseconds timeout, core::StoreDone<Finding> done) {
     const bool is_new = options_.assume_new || goes_on || blank_ == incarnation_;
     const std::string not_before = options_.apart ? (goes_on ? said_.substr(1) : "0") : "";
     const bool followed = !followed_.empty() && std::exchange(followed_, {}) == incarnation_;
-    const Look what{key_, incarnation_, clock_.now(), trusted_from_ == core::kNever, steps_};
+    const Look what{key_, servers_, clock_.now(), trusted_from_ == core::kNever, steps_};
     runner_.run({script_,
                  0,
                  {key_},
@@ -142,10 +147,10 @@ void Canary::doubt_if_stale() {
 
 core::StoreResult<Canary::Finding> Canary::learn(const Look& what, const redis::Value& reply) {
     hear_time_(reply[0], what.sent_at);
-    if (reply.size() != 5) {
+    if (reply.size() != 6) {
         return tl::unexpected(unexpected_reply());
     }
-    if (what.key != key_ || what.incarnation != incarnation_) {
+    if (what.key != key_ || what.server != servers_) {
         return tl::unexpected(core::StoreError{core::StoreFailure::not_executed,
                                                "it is another Redis, or its canary has moved"});
     }
@@ -158,8 +163,9 @@ core::StoreResult<Canary::Finding> Canary::learn(const Look& what, const redis::
         said_ = kNotSaid;
         return Finding{{}, false, core::Milliseconds{reply[4].integer()}};
     }
+    incarnation_now(labelled(reply[5].text()));
     std::string memory = absl::StrFormat("%016d%s", reply[3].integer(), incarnation_);
-    const bool lost = looked_ && memory != memory_;
+    const bool lost = looked_ && (reply[1].integer() == kLost || memory != memory_);
     memory_ = std::move(memory);
     looked_ = true;
     moved_ = false;
@@ -180,6 +186,15 @@ core::StoreResult<Canary::Finding> Canary::learn(const Look& what, const redis::
     }
     return Finding{
         sealed ? options_.max_ttl.value : std::max(left, core::Milliseconds{0}), sealed, {}};
+}
+
+// What was told when the connection was made may have changed under it.
+void Canary::incarnation_now(std::string incarnation) {
+    if (redis::has_forgotten(this->incarnation(), incarnation.substr(kLengthDigits)) &&
+        memory_.ends_with(incarnation_)) {
+        memory_.replace(memory_.size() - incarnation_.size(), std::string::npos, incarnation);
+    }
+    incarnation_ = std::move(incarnation);
 }
 
 // If this comes to nothing, the next look tries again.

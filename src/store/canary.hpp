@@ -13,6 +13,10 @@
 //                is not the memory that was known before, on_loss is called: what is held has to be put
 //                back, at once
 //
+// An incarnation is what the connection was told when it was made, as every look finds it by then
+// (lua/_incarnation.lua): a Redis that was demoted and promoted meanwhile is another, though its
+// connections stay; one that has forgotten whom it once replaced is the same.
+//
 // An empty store is new, and served at once, if that was said (assume_new), or if it has been up, and
 // has not been flushed, for longer than any lease lasts. But only at our first look: later, it has lost
 // its memory. A connection asks for the incarnation before it carries commands, so none reaches another
@@ -128,12 +132,13 @@ private:
     // What is known when one leaves.
     struct Look {
         std::string key;
-        std::string incarnation;
+        std::uint64_t server;
         core::Instant sent_at;
         bool after_step;
         std::uint64_t step;
     };
     core::StoreResult<Finding> learn(const Look& what, const redis::Value& reply);
+    void incarnation_now(std::string incarnation);
     void unseal();
     void doubt_if_stale();
 
@@ -146,6 +151,7 @@ private:
     std::string tag_;
     ScriptPair script_;
     std::string incarnation_ = "000";  // as in the canary: its length, and itself
+    std::uint64_t servers_ = 0;        // that connections have led to
     std::string memory_;  // whose it is, and since when it is open, as of the last look
     std::string known_;
     std::string said_ = "=";  // apart: as the scripts are told

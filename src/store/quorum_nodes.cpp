@@ -280,7 +280,7 @@ void QuorumNodes::learn(std::size_t node,
                         bool doubted,
                         const core::StoreResult<redis::Reply>& reply) {
     Node& one = *nodes_[node];
-    if (!reply || reply->value().size() != 5) {
+    if (!reply || reply->value().size() != 6) {
         one.status = {State::down, {}, reply ? unexpected_reply().message : reply.error().message};
         return;
     }
@@ -294,6 +294,7 @@ void QuorumNodes::learn(std::size_t node,
         return;
     }
     one.answered = true;
+    one.incarnation = said[5].text();
     one.status = {
         kStates[state],
         std::chrono::ceil<core::Milliseconds>(std::chrono::microseconds{said[2].integer()}),

@@ -291,8 +291,29 @@ TEST_F(Quorum, SharedLocksAndPermitsAreRefused) {
     EXPECT_EQ(client.acquire(request).reason, "MODE_CONFLICT");
 }
 
+// Nothing is settled while it waits for a node's answer: others could come first, with other nodes.
+TEST_F(Quorum, DoesNotServeWhileNoNodeHasBegun) {
+    gates_[2]->hold_replies(true);
+    const Daemon one{{"--store", url()}, settings(), false};
+    // The page before and after, as it is for a few seconds only.
+    const auto settling = [&] { return readyz(one).find("it is empty;") != std::string::npos; };
+    EXPECT_TRUE(eventually([&] {
+        const bool before = settling();
+        const bool serves = one.serving();
+        const bool seen = before && settling();
+        EXPECT_FALSE(seen && serves);
+        return seen;
+    }));
+}
+
 TEST_F(Quorum, ADaemonWithOtherNodesDoesNotStart) {
     const auto one = daemon();
+    // It serves with two of them, and the third is to know whose it is, too.
+    ASSERT_TRUE(eventually([&] {
+        return std::all_of(nodes_.begin(), nodes_.end(), [](const auto& node) {
+            return node->run({"KEYS", "*quorum*"}).find("quorum") != std::string::npos;
+        });
+    }));
     const test::RedisProcess stranger;
     const auto outcome = run_program({program("holdfastd"),
                                       "--listen",

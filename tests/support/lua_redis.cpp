@@ -277,7 +277,7 @@ std::string LuaRedis::execute(const Arguments& arguments) {
     }
     if (name == "INFO") {
         const auto up = (time_us_() - started_us_) / 1'000'000;
-        return bulk("uptime_in_seconds:" + std::to_string(up) + "\r\nmaster_replid2:0\r\n" +
+        return bulk("uptime_in_seconds:" + std::to_string(up) + "\r\n" + replaced + "\r\n" +
                     (flushed_ ? "cmdstat_flushall:calls=1\r\n" : "") +
                     (loaded_ ? "cmdstat_debug:calls=1\r\n" : ""));
     }

@@ -31,6 +31,9 @@ public:
     // Told of each PUBLISH.
     std::function<void(const std::string& channel, const std::string& payload)> on_publish;
 
+    // What INFO says of whom it replaced, when it was promoted.
+    std::string replaced = "master_replid2:0";
+
     // Everything is forgotten, as by FLUSHALL.
     void flush() {
         keys_.clear();

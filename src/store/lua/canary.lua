@@ -3,7 +3,7 @@
 -- when on locks may be granted. Safe to repeat.
 --
 -- KEYS 1 the canary
--- ARGV 1 incarnation of this Redis, its length in 3 digits before it
+-- ARGV 1 incarnation of this Redis, its length in 3 digits before it; as the caller was told
 --      2 what the caller knows, see is_lost(); or '' at first
 --      3 the caller's max_ttl, ms    4 how long any lease may last, us
 --      5 1 if a store without a canary is new, and not one that has lost it. If it is 0, there is still
@@ -15,13 +15,15 @@
 --      8 1 if that majority is known now
 --      9 in a Cluster: nothing is granted before this in any case, us; and the canary goes when nobody has
 --        looked for a day, as its slot may go elsewhere. Else ''
--- Reply {time, verdict, newest beat, open_at, max_ttl}
+-- Reply {time, verdict, newest beat, open_at, max_ttl, incarnation as it is now}
 --       verdict 0 as it was     1 a new store     2 the memory is lost, or the clock was set forward
 --               3 max_ttl differs: nothing was done
--- O(1): TIME, GET, SET; INFO if there is no canary.
+-- O(1): TIME, INFO, GET, SET.
 --@include _head.lua
 --@include _memory.lua
+--@include _incarnation.lua
 local KEEP_MS = 86400000
+local GAP_US = 10000000  -- daemons look each second, but may stand still
 local function is_new(longest)
     if ARGV[5] == '1' then
         return true
@@ -46,8 +48,16 @@ local function is_new(longest)
 end
 
 local now = now_us()
-local incarnation, known, max_ttl, longest = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local max_ttl, longest = tonumber(ARGV[3]), tonumber(ARGV[4])
+local incarnation = incarnation_now(string.sub(ARGV[1], 4))
+local labelled = string.format('%03d', #incarnation) .. incarnation
+local known = ARGV[2] ~= '' and string.sub(ARGV[2], 1, 16) .. labelled or ''
 local canary = redis.call('GET', KEYS[1])
+-- Somebody has looked since the last beat was due, so there was no time to forget more than one promotion.
+if canary and has_forgotten(string.sub(incarnation_of(canary), 4), incarnation)
+    and now - tonumber(string.sub(ring_of(canary), 1, 16)) < longest / BEATS + GAP_US then
+    canary = string.sub(canary, 1, WHOSE - 1) .. labelled .. ring_of(canary)
+end
 -- A new ring: all beats that were seen before it mean nothing.
 local verdict, open_at, ring = 0, now, string.rep(string.format('%016d', now), BEATS)
 if not canary then
@@ -60,9 +70,9 @@ else
         open_at = math.min(open_at, now + longest)
     end
     if theirs ~= max_ttl then
-        return {now, 3, 0, open_at, theirs}
+        return {now, 3, 0, open_at, theirs, incarnation}
     end
-    if is_lost(canary, known == '' and string.rep('0', 16) .. incarnation or known) then
+    if is_lost(canary, known == '' and string.rep('0', 16) .. labelled or known) then
         verdict = 2
     else
         ring = ring_of(canary)
@@ -86,10 +96,10 @@ end
 if now - tonumber(string.sub(ring, 1, 16)) >= longest / BEATS then
     ring = string.format('%016d', now) .. string.sub(ring, 1, -17)
 end
-local text = string.format('%016d%010d', open_at, max_ttl) .. incarnation .. ring
+local text = string.format('%016d%010d', open_at, max_ttl) .. labelled .. ring
 if ARGV[9] == '' then
     redis.call('SET', KEYS[1], text)
 else
     redis.call('SET', KEYS[1], text, 'PX', KEEP_MS)
 end
-return {now, verdict, tonumber(string.sub(ring, 1, 16)), open_at, max_ttl}
+return {now, verdict, tonumber(string.sub(ring, 1, 16)), open_at, max_ttl, incarnation}
