@@ -5,11 +5,11 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <deque>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <random>
 #include <sstream>
 #include <stdexcept>
 #include <sys/prctl.h>
@@ -142,36 +142,49 @@ TempDir::~TempDir() {
 
 namespace {
 
-int unused_port() {
+// Below those that Linux takes for outgoing connections, which would take one before it is bound. Each of
+// the processes that run a program's tests side by side has some of its own.
+struct Ports {
+    static constexpr int kFirst = 12000;
+    static constexpr int kEnd = 32000;
+
+    static int of_environment(const char* name, int otherwise) {
+        const char* text = std::getenv(name);
+        return text != nullptr ? std::atoi(text) : otherwise;
+    }
+
+    int processes = std::max(of_environment("GTEST_TOTAL_SHARDS", 1), 1);
+    int count = (kEnd - kFirst) / processes;
+    int first = kFirst + count * of_environment("GTEST_SHARD_INDEX", 0);
+    int next = std::random_device{}() % static_cast<unsigned>(count);
+};
+
+bool is_unused(int port) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    bind(fd, reinterpret_cast<const sockaddr*>(&address), size);
-    getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    const bool bound = bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
     close(fd);
-    return ntohs(address.sin_port);
+    return bound;
 }
 
 }  // namespace
 
-// The kernel may name a port again before whom it was given to has bound it.
+// One after the other, so that none is given again before whom it was given to has bound it.
 int free_port() {
     static std::mutex mutex;
-    static std::deque<int> given;  // lately
-    constexpr std::size_t kMost = 1000;
+    static Ports ports;
     const std::lock_guard lock{mutex};
-    for (;;) {
-        const int port = unused_port();
-        if (std::find(given.begin(), given.end(), port) == given.end()) {
-            given.push_back(port);
-            if (given.size() > kMost) {
-                given.pop_front();
-            }
+    for (int tries = 0; tries < ports.count; ++tries) {
+        const int port = ports.first + ports.next;
+        ports.next = (ports.next + 1) % ports.count;
+        if (is_unused(port)) {
             return port;
         }
     }
+    throw std::runtime_error("no port is free");
 }
 
 std::string read_file(const std::string& path) {

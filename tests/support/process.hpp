@@ -69,7 +69,7 @@ private:
     std::string path_;
 };
 
-// A TCP port of 127.0.0.1 that was free a moment ago, and none of those that were given lately.
+// A TCP port of 127.0.0.1 that was free a moment ago, and has not been given lately.
 int free_port();
 
 std::string read_file(const std::string& path);
