@@ -14,6 +14,8 @@ using redis::InfoFields;
 constexpr std::pair<std::uint64_t, std::uint64_t> kOldestVersion{6, 2};
 // Of maxmemory: time to act before nothing is granted any more.
 constexpr std::uint64_t kFullPercent = 80;
+// Seconds: more than the distance of two beats, and GAP_US (lua/_incarnation.lua), with the highest max_ttl.
+constexpr std::uint64_t kShortestBacklogTtl = 120;
 
 std::uint64_t number(std::string_view text) {
     std::uint64_t value = 0;
@@ -108,6 +110,20 @@ Check persistence(const InfoFields& info,
             "leases that running daemons or their holders put back"};
 }
 
+Check backlog(const std::optional<std::string>& ttl) {
+    const std::uint64_t seconds = number(ttl.value_or("0"));
+    if (seconds == 0 || seconds >= kShortestBacklogTtl) {  // 0: never
+        return {"backlog"};
+    }
+    return {
+        "backlog",
+        Severity::warning,
+        "its repl-backlog-ttl is " + std::to_string(seconds) +
+            " s: a quick demotion and promotion may not be noticed, and locks be granted twice; "
+            "set it to " +
+            std::to_string(kShortestBacklogTtl) + " or more (3600 is the default), or to 0"};
+}
+
 Check replicas(const InfoFields& info, const CheckOptions& options) {
     if (options.no_more_replicas && number(info["connected_slaves"]) > options.replicas) {
         return {"replicas",
@@ -128,7 +144,7 @@ Check replicas(const InfoFields& info, const CheckOptions& options) {
 }  // namespace
 
 std::vector<Check> judge(std::string_view text,
-                         const std::optional<std::string>& save,
+                         const ToldConfig& config,
                          const CheckOptions& options) {
     const InfoFields info{text};
     std::string untold;
@@ -146,7 +162,8 @@ std::vector<Check> judge(std::string_view text,
         told("memory", "used_memory") ? eviction(info, options.allow_eviction) : Check{"eviction"},
         memory(info),
         disk(info),
-        persistence(info, save, options),
+        persistence(info, config.save, options),
+        backlog(config.repl_backlog_ttl),
         info["role"].empty() ? Check{"replicas"} : replicas(info, options),
         Check{"info"}};
     if (!untold.empty()) {

@@ -10,11 +10,13 @@
 //   memory       warning: nearly full; then nothing new is granted
 //   disk         warning: it could not write to disk lately; it may refuse to write at all for it
 //   persistence  nothing is kept on disk: what no daemon renews is gone with the process
+//   backlog      warning: with so small a repl-backlog-ttl it may forget that it was demoted and promoted
+//                before a daemon has seen it (lua/_incarnation.lua)
 //   replicas     fewer are connected than store.replicas. Refused in strict mode: more are, which makes
 //                the majority less than one
 //   info         warning: it does not tell (an ACL); some of this could not be checked
 //
-// The last but info are what a Redis can be used without: store.preflight says whether they are a warning
+// persistence and replicas are what a Redis can be used without: store.preflight says whether they are a warning
 // or refused. Refused means that nothing is granted, and what is held goes on.
 
 #include <cstddef>
@@ -45,10 +47,16 @@ struct CheckOptions {
     std::string where = {};         // of several: which it is, to begin each text with
 };
 
-// `info`: the sections of INFO that it gave, one after the other; `save`: of CONFIG GET save, if it says.
-// All checks, in the order above, fine ones too.
+// Of CONFIG GET, if it says.
+struct ToldConfig {
+    std::optional<std::string> save;
+    std::optional<std::string> repl_backlog_ttl;
+};
+
+// `info`: the sections of INFO that it gave, one after the other. All checks, in the order above, fine ones
+// too.
 std::vector<Check> judge(std::string_view info,
-                         const std::optional<std::string>& save,
+                         const ToldConfig& config,
                          const CheckOptions& options);
 
 }  // namespace holdfast::daemon

@@ -13,7 +13,7 @@ constexpr core::Milliseconds kInterval{10'000};
 // The commands of one look.
 struct Preflight::Round {
     std::string info;
-    std::optional<std::string> save;
+    ToldConfig config;
     std::size_t missing = 0;
     bool lost = false;  // an answer was
 };
@@ -45,15 +45,23 @@ void Preflight::look() {
             info += std::string{reply.text()} + '\n';
         });
     }
-    // INFO does not say whether RDB files are made. A user of our own may not ask for it (config/tls.toml),
-    // and trying would fill Redis' ACL LOG.
+    // INFO does not say these. A user of our own may not ask for them (config/tls.toml), and trying would fill
+    // Redis' ACL LOG.
     if (options_.may_read_config) {
-        ask(round, {"CONFIG", "GET", "save"}, [&save = round->save](const redis::Value& reply) {
-            if (reply.size() == 2) {
-                save = reply[1].text();
-            }
-        });
+        ask_config(round, "save", round->config.save);
+        ask_config(round, "repl-backlog-ttl", round->config.repl_backlog_ttl);
     }
+}
+
+// `value` is the round's.
+void Preflight::ask_config(const std::shared_ptr<Round>& round,
+                           std::string_view name,
+                           std::optional<std::string>& value) {
+    ask(round, {"CONFIG", "GET", name}, [&value](const redis::Value& reply) {
+        if (reply.size() == 2) {
+            value = reply[1].text();
+        }
+    });
 }
 
 // `take` gets an answer that is no error.
@@ -84,7 +92,7 @@ void Preflight::judge(const Round& round) {
     if (round.lost) {
         return;
     }
-    std::vector<Check> found = daemon::judge(round.info, round.save, options_);
+    std::vector<Check> found = daemon::judge(round.info, round.config, options_);
     for (Check& check : found) {
         check.text = check.text.empty() ? "" : options_.where + check.text;
     }

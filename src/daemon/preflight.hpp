@@ -44,6 +44,9 @@ private:
     void ask(const std::shared_ptr<Round>& round,
              const std::vector<std::string_view>& command,
              std::function<void(const redis::Value& reply)> take);
+    void ask_config(const std::shared_ptr<Round>& round,
+                    std::string_view name,
+                    std::optional<std::string>& value);
     void judge(const Round& round);
     void log_changes(const std::vector<Check>& found);
 

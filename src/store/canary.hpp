@@ -39,7 +39,8 @@
 // a connection to another incarnation, and when no look has been answered for kStale. A primary that is
 // emptied without that, by FLUSHALL, is noticed at the next look: up to a second later.
 //
-// Not noticed: a backup that is loaded into the running process, and is younger than what all daemons saw
+// Not noticed before the next look: a primary that was demoted and promoted while its connections stay.
+// Not noticed at all: a backup that is loaded into the running process, and is younger than what all daemons saw
 // last: a second, and the distance of beats (half a second with a max_ttl of 30 s).
 
 #include "core/clock.hpp"

@@ -61,6 +61,7 @@ public:
     // A field of a hash; empty if there is none.
     std::string field(const std::string& key, const std::string& name);
     void set_field(const std::string& key, const std::string& name, const std::string& value);
+    Key& key(const std::string& key) { return keys_[key]; }
     void erase(const std::string& key) { keys_.erase(key); }
     // A copy of everything and back: a restored backup.
     std::map<std::string, Key> snapshot() { return keys(); }

@@ -20,6 +20,7 @@
 --   c   what all daemons must agree on                   r  nothing is granted before   y  1: it takes part
 --   E   floor: no fence here is below it; what a record that has been forgotten may have had
 --   d   nothing is granted before, as the clock was set forward
+--   t   when a daemon has looked last
 --   h0  the highest fence written since b, h1 in the 12 h before b
 -- Records live for 24 h after they were last written, so none of those after b - 12 h has been forgotten
 -- before h1 is folded into E.

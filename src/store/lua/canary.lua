@@ -23,7 +23,6 @@
 --@include _memory.lua
 --@include _incarnation.lua
 local KEEP_MS = 86400000
-local GAP_US = 10000000  -- daemons look each second, but may stand still
 local function is_new(longest)
     if ARGV[5] == '1' then
         return true
@@ -49,19 +48,21 @@ end
 
 local now = now_us()
 local max_ttl, longest = tonumber(ARGV[3]), tonumber(ARGV[4])
-local incarnation = incarnation_now(string.sub(ARGV[1], 4))
+local told = string.sub(ARGV[1], 4)
+local incarnation, is_replica = incarnation_now(told)
 local labelled = string.format('%03d', #incarnation) .. incarnation
 local known = ARGV[2] ~= '' and string.sub(ARGV[2], 1, 16) .. labelled or ''
 local canary = redis.call('GET', KEYS[1])
--- Somebody has looked since the last beat was due, so there was no time to forget more than one promotion.
-if canary and has_forgotten(string.sub(incarnation_of(canary), 4), incarnation)
-    and now - tonumber(string.sub(ring_of(canary), 1, 16)) < longest / BEATS + GAP_US then
+if canary and has_only_forgotten(string.sub(incarnation_of(canary), 4), incarnation, is_replica,
+                                 now - tonumber(string.sub(ring_of(canary), 1, 16)), longest / BEATS + GAP_US) then
     canary = string.sub(canary, 1, WHOSE - 1) .. labelled .. ring_of(canary)
 end
 -- A new ring: all beats that were seen before it mean nothing.
 local verdict, open_at, ring = 0, now, string.rep(string.format('%016d', now), BEATS)
 if not canary then
-    verdict = (known == '' and is_new(longest)) and 1 or 2
+    -- What the caller has to say of the one that it was told of is not said of another.
+    local same = incarnation == told or has_forgotten(told, incarnation)
+    verdict = (known == '' and same and is_new(longest)) and 1 or 2
 else
     local theirs = tonumber(string.sub(canary, 17, 26))
     open_at = tonumber(string.sub(canary, 1, 16))

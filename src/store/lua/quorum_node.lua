@@ -32,14 +32,19 @@ local function longer_up_than(longest)
 end
 
 local AHEAD_US = 10000000  -- as in _quorum.lua
-local now, incarnation = now_us(), incarnation_now(ARGV[1])
+local now = now_us()
+local incarnation, is_replica = incarnation_now(ARGV[1])
 local longest = tonumber(ARGV[3])
-local m = redis.call('HMGET', KEYS[1], 'n', 'i', 'c', 'r', 'y', 'E', 'h0', 'h1', 'd')
+local m = redis.call('HMGET', KEYS[1], 'n', 'i', 'c', 'r', 'y', 'E', 'h0', 'h1', 'd', 't')
 if m[1] and m[3] ~= ARGV[2] then
     return {now, 3, 0, m[3], 0, incarnation}
 end
 local highest = math.max(tonumber(m[6] or '0'), tonumber(m[7] or '0'), tonumber(m[8] or '0'))
 local name, ready_at, part = m[1], tonumber(m[4] or '0'), m[5] == '1'
+if name and has_only_forgotten(m[2], incarnation, is_replica, now - tonumber(m[10] or '0'), GAP_US) then
+    m[2] = incarnation
+    redis.call('HSET', KEYS[1], 'i', incarnation)
+end
 if not name or m[2] ~= incarnation then
     if ARGV[4] == '' then
         return {now, 4, 0, '', highest, incarnation}
@@ -54,6 +59,7 @@ elseif not part and ARGV[5] == '1' and ARGV[4] ~= '' and highest == 0 then
     part = true  -- another daemon was here just before
     redis.call('HSET', KEYS[1], 'y', '1')
 end
+redis.call('HSET', KEYS[1], 't', decimal(now))
 local doubted = tonumber(m[9] or '0')
 if ARGV[9] == '1' then
     doubted = now + longest

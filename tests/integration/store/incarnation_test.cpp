@@ -107,18 +107,34 @@ TEST_F(Incarnation, ANodeOfAQuorumIsTheSameForAll) {
     ASSERT_TRUE(old_daemon.ready(3));
     let_it_forget(redis_);
     QuorumSide new_daemon{stage, ports, {.assume_new = false, .station = "station2"}};
-    ASSERT_TRUE(stage.run_until([&] {
-        return new_daemon.nodes().status(0).state == QuorumNodes::State::waiting;
-    })) << "as if it had lost its memory: the others serve";
-    const std::string known = new_daemon.nodes().known(0);
     for (int i = 0; i < 3; ++i) {
         for (QuorumSide* side : {&old_daemon, &new_daemon}) {
             bool looked = false;
             side->nodes().look(1s, [&] { looked = true; });
             ASSERT_TRUE(stage.run_until([&] { return looked; }));
-            EXPECT_EQ(side->nodes().known(0), known);
+            EXPECT_EQ(side->nodes().status(0).state, QuorumNodes::State::part);
         }
     }
+    EXPECT_EQ(old_daemon.nodes().known(0), new_daemon.nodes().known(0));
+}
+
+// Nobody knows that it was only once.
+TEST_F(Incarnation, ANodeOfAQuorumThatWasNotWatchedTakesNoPartForAWhile) {
+    const test::RedisProcess third;
+    promote(redis_, other_);
+    Stage stage;
+    const std::vector<int> ports{redis_.port(), other_.port(), third.port()};
+    std::string key;
+    {
+        QuorumSide daemon{stage, ports};
+        ASSERT_TRUE(daemon.ready(3));
+        key = daemon.nodes().key();
+    }
+    let_it_forget(redis_);
+    redis_.run({"HSET", key, "t", "1"});
+    QuorumSide daemon{stage, ports, {.assume_new = false, .station = "station2"}};
+    EXPECT_TRUE(stage.run_until(
+        [&] { return daemon.nodes().status(0).state == QuorumNodes::State::waiting; }));
 }
 
 }  // namespace

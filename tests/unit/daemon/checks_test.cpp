@@ -23,7 +23,7 @@ protected:
                                              {"aof_enabled", "1"},
                                              {"aof_last_bgrewrite_status", "ok"},
                                              {"aof_last_write_status", "ok"}};
-    std::optional<std::string> save_{""};
+    ToldConfig config_{"", "3600"};
     CheckOptions options_;
 
     // Those that are not fine.
@@ -35,7 +35,7 @@ protected:
             text += value;
             text += "\r\n";
         }
-        std::vector<Check> all = judge(text, save_, options_);
+        std::vector<Check> all = judge(text, config_, options_);
         std::erase_if(all, [](const Check& one) { return one.severity == Severity::fine; });
         return all;
     }
@@ -111,15 +111,26 @@ TEST_F(ChecksTest, FailedWritesToDiskAreAWarning) {
 TEST_F(ChecksTest, NothingOnDiskIsAWarningIfThatIsCertain) {
     info_["aof_enabled"] = "0";
     expect("persistence", Severity::warning, "nothing on disk");
-    save_ = "3600 1";
+    config_.save = "3600 1";
     EXPECT_TRUE(found().empty());
-    save_.reset();
+    config_.save.reset();
     EXPECT_TRUE(found().empty()) << "CONFIG is forbidden: there may be RDB files";
-    save_ = "";
+    config_.save = "";
     options_.strict = true;
     expect("persistence", Severity::refused, "nothing on disk");
     options_.expects_persistence = false;
     EXPECT_TRUE(found().empty());
+}
+
+TEST_F(ChecksTest, ABacklogThatGoesTooSoonIsAWarning) {
+    config_.repl_backlog_ttl = "119";
+    expect("backlog", Severity::warning, "its repl-backlog-ttl is 119 s");
+    for (const char* ttl : {"120", "0"}) {
+        config_.repl_backlog_ttl = ttl;
+        EXPECT_TRUE(found().empty()) << ttl;
+    }
+    config_.repl_backlog_ttl.reset();
+    EXPECT_TRUE(found().empty()) << "CONFIG is forbidden";
 }
 
 TEST_F(ChecksTest, ReplicasAreCountedAgainstWhatIsConfigured) {

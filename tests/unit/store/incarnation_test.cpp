@@ -83,6 +83,31 @@ TEST_F(IncarnationRules, WhatWasNotWatchedMayHaveBeenForgottenTwice) {
     EXPECT_EQ(losses_, 1);
 }
 
+TEST_F(IncarnationRules, AClockThatWasSetBackTellsNothing) {
+    constexpr std::size_t kDigits = 16;
+    constexpr std::size_t kBeats = 60;
+    std::string& canary = redis_.key(store_.canary().key()).text;
+    const std::size_t newest = canary.size() - kBeats * kDigits;
+    canary.replace(newest, 1, "1");  // from far in the future
+    promoted_over(kForgotten);
+    EXPECT_GT(look(), 10s);
+}
+
+TEST_F(IncarnationRules, AReplicaThatCanBeWrittenToIsNotTheSame) {
+    promoted_over(kForgotten);
+    redis_.replaced += "\r\nrole:slave";
+    EXPECT_GT(look(), 10s);
+}
+
+TEST_F(IncarnationRules, WhatIsSaidToBeNewIsSaidOfNoOther) {
+    redis_.restart();
+    promoted_over(kSecond);
+    RedisLockStore late{client_, clock_, options(false)};
+    late.connected_to({"run:" + kFirst + ":7", true});
+    client_.deliver();
+    EXPECT_FALSE(late.canary().opens_at() <= clock_.now());
+}
+
 TEST_F(IncarnationRules, AnotherProcessIsNeverTheSame) {
     promoted_over(kForgotten);
     store_.connected_to({"another:" + kForgotten + ":-1", true});
