@@ -13,8 +13,21 @@ Pool::Pool(boost::asio::io_context& context,
     : context_(context), on_change_(std::move(on_change)) {
     for (std::size_t i = 0; i < settings.connections; ++i) {
         const auto seed = settings.seed + static_cast<std::uint32_t>(i);
-        connections_.push_back(std::make_shared<Connection>(
-            context, settings, seed, [this](const ServerInfo* server) { on_change_(server); }));
+        connections_.push_back(
+            std::make_shared<Connection>(context, settings, seed, [this](const ServerInfo* server) {
+                if (server != nullptr) {
+                    leave_others(server->run_id());
+                }
+                on_change_(server);
+            }));
+    }
+}
+
+void Pool::leave_others(std::string_view run_id) {
+    for (const auto& connection : connections_) {
+        if (connection->up() && connection->server().run_id() != run_id) {
+            connection->relocate();
+        }
     }
 }
 

@@ -5,6 +5,9 @@
 // Commands of one affinity share a connection, and so keep their order, while it is up. While it is
 // down they go over the next one that is: what was under way on the broken one is unknown in any
 // case, so there is no order left to keep.
+//
+// All lead to one server: when one comes up to another process than the others, which may live on behind an
+// address that has moved, those are made anew before anybody hears of it.
 
 #include "redis/connection.hpp"
 
@@ -52,6 +55,8 @@ public:
     bool any_up() const;
 
 private:
+    void leave_others(std::string_view run_id);
+
     boost::asio::io_context& context_;
     absl::AnyInvocable<void(const ServerInfo* server)> on_change_;
     std::vector<std::shared_ptr<Connection>> connections_;

@@ -25,6 +25,11 @@ struct ServerInfo {
     std::string incarnation;
     bool primary = false;  // not a replica
 
+    // Of the process.
+    std::string_view run_id() const {
+        return std::string_view{incarnation}.substr(0, incarnation.find(':'));
+    }
+
     // From the sections server and replication. Empty incarnation: none of a Redis.
     static ServerInfo parse(std::string_view info);
 };

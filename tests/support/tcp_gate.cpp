@@ -196,6 +196,10 @@ void TcpGate::apply(Change change) {
     applied.get_future().wait();
 }
 
+void TcpGate::lead_to(int upstream_port) {
+    apply([this, upstream_port] { upstream_port_ = upstream_port; });
+}
+
 void TcpGate::cut() {
     apply([this] {
         const auto links = links_;

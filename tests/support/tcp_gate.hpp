@@ -25,10 +25,11 @@ public:
 
     int port() const { return port_; }
 
-    void cut();                   // resets all connections; new ones may come
-    void refuse(bool on);         // closes new connections at once
-    void hold_requests(bool on);  // bytes to the server wait; off lets them go
-    void hold_replies(bool on);   // bytes from the server wait; off lets them go
+    void lead_to(int upstream_port);  // new connections; those that there are stay where they are
+    void cut();                       // resets all connections; new ones may come
+    void refuse(bool on);             // closes new connections at once
+    void hold_requests(bool on);      // bytes to the server wait; off lets them go
+    void hold_replies(bool on);       // bytes from the server wait; off lets them go
     void hold_from(
         const std::string& client);  // both, of clients at this IP address; empty: of none
     void drop_replies(bool on);      // bytes from the server are lost

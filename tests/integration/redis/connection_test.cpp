@@ -29,6 +29,30 @@ TEST(Connection, PipelinesThousandsInOrderWithFewWrites) {
     EXPECT_LT(loop.pool().status().connections.writes, 10U);
 }
 
+// As behind a virtual address that is elsewhere now, while the old server lives on.
+TEST(Connection, AllOfAPoolLeadToTheServerThatTheNewestLeadsTo) {
+    const test::RedisProcess before;
+    const test::RedisProcess after;
+    before.run({"SET", "who", "before"});
+    after.run({"SET", "who", "after"});
+    test::TcpGate gate{before.port()};
+    Settings settings = tcp(gate.port());
+    settings.connections = 3;
+    Loop loop{settings};
+    ASSERT_TRUE(loop.run_until([&] { return loop.pool().status().up == 3; }));
+    const std::string last = loop.ask({"CLIENT", "ID"}, 2);
+    gate.lead_to(after.port());
+    before.run({"CLIENT", "KILL", "ID", last});
+    const auto lead_to = [&](std::size_t connection) {
+        return loop.ask({"GET", "who"}, connection);
+    };
+    EXPECT_TRUE(loop.run_until([&] { return lead_to(2) == "after"; }));
+    EXPECT_TRUE(loop.run_until([&] { return loop.pool().status().up == 3; }));
+    for (std::size_t connection = 0; connection < 3; ++connection) {
+        EXPECT_EQ(lead_to(connection), "after") << connection;
+    }
+}
+
 TEST(Connection, AuthenticatesSelectsAndNamesItself) {
     const test::RedisProcess redis;
     redis.run({"ACL", "SETUSER", "bob", "on", ">pw", "~*", "+@all"});
