@@ -18,11 +18,16 @@ constexpr auto kMaxTtl = 8s;
 
 class Cluster : public testing::Test {
 protected:
-    explicit Cluster(std::vector<std::string> extra = {}) : cluster_(std::move(extra)) {}
+    explicit Cluster(test::RedisCluster::Options options = {},
+                     std::map<std::string, std::string> access = {})
+        : access_(std::move(access)), cluster_(std::move(options)) {}
 
-    static std::map<std::string, std::string> settings() {
-        return {{"HOLDFAST_LIMITS_MAX_TTL", std::to_string(kMaxTtl.count()) + "s"},
-                {"HOLDFAST_LIMITS_DEFAULT_TTL", "2s"}};
+    std::map<std::string, std::string> settings() const {
+        std::map<std::string, std::string> all{
+            {"HOLDFAST_LIMITS_MAX_TTL", std::to_string(kMaxTtl.count()) + "s"},
+            {"HOLDFAST_LIMITS_DEFAULT_TTL", "2s"}};
+        all.insert(access_.begin(), access_.end());
+        return all;
     }
     static void during(std::chrono::milliseconds time) {
         const auto end = Steady::now() + time;
@@ -48,6 +53,7 @@ protected:
         EXPECT_EQ(head.token, keeper.token);
     }
 
+    const std::map<std::string, std::string> access_;
     test::RedisCluster cluster_;
     Daemon one_{{"--store", cluster_.url()}, settings()};
     Daemon two_{{"--store", cluster_.url()}, settings()};
@@ -57,8 +63,10 @@ protected:
 class PartialCluster : public Cluster {
 protected:
     PartialCluster()
-        : Cluster(
-              {"--cluster-require-full-coverage", "no", "--cluster-replica-no-failover", "yes"}) {}
+        : Cluster({.extra = {"--cluster-require-full-coverage",
+                             "no",
+                             "--cluster-replica-no-failover",
+                             "yes"}}) {}
 };
 
 }  // namespace holdfast::e2e
