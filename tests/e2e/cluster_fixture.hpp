@@ -3,9 +3,11 @@
 // Two daemons on a Redis Cluster of three primaries, 0 to 2, with a replica each, 3 to 5.
 
 #include "keeper.hpp"
+#include "mixed_load.hpp"
 #include "support/record_head.hpp"
 #include "support/redis_cluster.hpp"
 
+#include <iostream>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -51,6 +53,15 @@ protected:
         EXPECT_FALSE(keeper.heard({Event::kLost}));
         const test::RecordHead head{cluster_.run(node, {"HGET", "hf:" + name, "l"})};
         EXPECT_EQ(head.token, keeper.token);
+    }
+
+    static void expect_good(const MixedLoad& load) {
+        std::cout << load.summary() << '\n';
+        for (const auto& problems : {load.history.problems(), load.history.late_answers(8s)}) {
+            for (const auto& problem : problems) {
+                ADD_FAILURE() << problem;
+            }
+        }
     }
 
     const std::map<std::string, std::string> access_;
