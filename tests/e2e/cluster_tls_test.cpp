@@ -1,7 +1,10 @@
 // Daemons on a Redis Cluster that speaks nothing but TLS: to clients, between its nodes, to replicas.
 
 #include "cluster_fixture.hpp"
+#include "steadily.hpp"
 #include "tls_papers.hpp"
+
+#include <gmock/gmock.h>
 
 #include <algorithm>
 #include <thread>
@@ -100,6 +103,20 @@ TEST_F(ClusterTls, ASlotIsFollowedToItsNewNode) {
     Client next{two_.address()};
     ASSERT_TRUE(next.acquire(held, 1s).ok());
     EXPECT_GT(next.lease.fencing_token(), token);
+    EXPECT_FALSE(kept.heard({Event::kLost}));
+}
+
+TEST_F(ClusterTls, SlotsAreMovedUnderLoadWithoutAFailedCall) {
+    Keeper kept{one_.address(), "kept", kMaxTtl};
+    Steadily one{one_.address()};
+    Steadily two{two_.address()};
+    EXPECT_EQ(cluster_.reshard(0, 1, 200), "");
+    const int moved = one.taken;
+    EXPECT_TRUE(eventually([&] { return one.taken > moved + 50; }, kPatience));
+    one.stop();
+    two.stop();
+    EXPECT_THAT(one.failed, testing::IsEmpty());
+    EXPECT_THAT(two.failed, testing::IsEmpty());
     EXPECT_FALSE(kept.heard({Event::kLost}));
 }
 
