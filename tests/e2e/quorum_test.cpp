@@ -259,6 +259,19 @@ TEST_F(Quorum, DoesNotServeWhileNoNodeHasBegun) {
     }));
 }
 
+// Two that are empty cannot know what the third has granted.
+TEST_F(Quorum, ANodeThatIsAwayAtTheVeryStartIsWaitedFor) {
+    gates_[2]->refuse(true);
+    const Daemon one{{"--store", url()}, settings(), false};
+    EXPECT_TRUE(says(one, "503", "from the others where tokens have got to, and 2 of them have to"))
+        << one.log();
+    EXPECT_TRUE(says(one, "503", node(2))) << one.log();
+    EXPECT_FALSE(Client{one.address()}.acquire("a", 1s).ok());
+    gates_[2]->refuse(false);
+    EXPECT_TRUE(one.wait_serving()) << one.log();
+    EXPECT_TRUE(Client{one.address()}.acquire("a", 1s, 5s).ok());
+}
+
 TEST_F(Quorum, ADaemonWithOtherNodesDoesNotStart) {
     const auto one = daemon();
     // It serves with two of them, and the third is to know whose it is, too.
