@@ -205,7 +205,8 @@ std::string QuorumSite::why_not(std::size_t node) const {
                                          "could exist has ended; if all nodes are new, start with "
                                          "--assume-new-store";
         case State::syncing:
-            return "it is to learn from the others where tokens have got to";
+            return "it is to learn from the others where tokens have got to, and " +
+                   std::to_string(size_.majority()) + " of them have to answer";
         case State::empty:
             return "it is empty";
         case State::foreign:

@@ -112,7 +112,7 @@ public:
     }
 
 private:
-    test::RedisCluster cluster_;
+    test::RedisCluster cluster_{{}};
 };
 
 class OnQuorum final : public Site {

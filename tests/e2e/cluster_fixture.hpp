@@ -3,9 +3,11 @@
 // Two daemons on a Redis Cluster of three primaries, 0 to 2, with a replica each, 3 to 5.
 
 #include "keeper.hpp"
+#include "mixed_load.hpp"
 #include "support/record_head.hpp"
 #include "support/redis_cluster.hpp"
 
+#include <iostream>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -18,11 +20,16 @@ constexpr auto kMaxTtl = 8s;
 
 class Cluster : public testing::Test {
 protected:
-    explicit Cluster(std::vector<std::string> extra = {}) : cluster_(std::move(extra)) {}
+    explicit Cluster(test::RedisCluster::Options options = {},
+                     std::map<std::string, std::string> access = {})
+        : access_(std::move(access)), cluster_(std::move(options)) {}
 
-    static std::map<std::string, std::string> settings() {
-        return {{"HOLDFAST_LIMITS_MAX_TTL", std::to_string(kMaxTtl.count()) + "s"},
-                {"HOLDFAST_LIMITS_DEFAULT_TTL", "2s"}};
+    std::map<std::string, std::string> settings() const {
+        std::map<std::string, std::string> all{
+            {"HOLDFAST_LIMITS_MAX_TTL", std::to_string(kMaxTtl.count()) + "s"},
+            {"HOLDFAST_LIMITS_DEFAULT_TTL", "2s"}};
+        all.insert(access_.begin(), access_.end());
+        return all;
     }
     static void during(std::chrono::milliseconds time) {
         const auto end = Steady::now() + time;
@@ -48,6 +55,16 @@ protected:
         EXPECT_EQ(head.token, keeper.token);
     }
 
+    static void expect_good(const MixedLoad& load) {
+        std::cout << load.summary() << '\n';
+        for (const auto& problems : {load.history.problems(), load.history.late_answers(8s)}) {
+            for (const auto& problem : problems) {
+                ADD_FAILURE() << problem;
+            }
+        }
+    }
+
+    const std::map<std::string, std::string> access_;
     test::RedisCluster cluster_;
     Daemon one_{{"--store", cluster_.url()}, settings()};
     Daemon two_{{"--store", cluster_.url()}, settings()};
@@ -57,8 +74,10 @@ protected:
 class PartialCluster : public Cluster {
 protected:
     PartialCluster()
-        : Cluster(
-              {"--cluster-require-full-coverage", "no", "--cluster-replica-no-failover", "yes"}) {}
+        : Cluster({.extra = {"--cluster-require-full-coverage",
+                             "no",
+                             "--cluster-replica-no-failover",
+                             "yes"}}) {}
 };
 
 }  // namespace holdfast::e2e

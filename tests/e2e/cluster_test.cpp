@@ -1,7 +1,6 @@
 // Two daemons on a Redis Cluster: any lock anywhere, and what they make of what its nodes suffer.
 
 #include "cluster_fixture.hpp"
-#include "mixed_load.hpp"
 #include "steadily.hpp"
 
 #include <gmock/gmock.h>
@@ -34,15 +33,6 @@ std::multiset<std::string> names(Client& client, const std::string& prefix) {
         request.set_page_token(response.next_page_token());
     } while (!request.page_token().empty());
     return found;
-}
-
-void expect_good(const MixedLoad& load) {
-    std::cout << load.summary() << '\n';
-    for (const auto& problems : {load.history.problems(), load.history.late_answers(8s)}) {
-        for (const auto& problem : problems) {
-            ADD_FAILURE() << problem;
-        }
-    }
 }
 
 TEST_F(Cluster, ServesAnyNameOnAnyNode) {

@@ -2,14 +2,11 @@
 // empty.
 
 #include "hold_stream.hpp"
-#include "support/redis_clock.hpp"
-#include "support/tcp_gate.hpp"
+#include "quorum_fixture.hpp"
 
-#include <boost/system/system_error.hpp>
 #include <gmock/gmock.h>
 
 #include <algorithm>
-#include <array>
 #include <mutex>
 #include <thread>
 
@@ -17,50 +14,6 @@ namespace holdfast::e2e {
 namespace {
 
 using testing::HasSubstr;
-
-constexpr auto kMaxTtl = 2s;
-
-class Quorum : public testing::Test {
-protected:
-    Quorum() {
-        for (int i = 0; i < 3; ++i) {
-            nodes_.push_back(std::make_unique<test::RedisProcess>(std::vector<std::string>{},
-                                                                  clocks_[i].environment()));
-            gates_.push_back(std::make_unique<test::TcpGate>(nodes_.back()->port()));
-        }
-    }
-
-    std::string node(std::size_t which) const {
-        return "127.0.0.1:" + std::to_string(gates_[which]->port());
-    }
-    std::string url() const { return "redis+quorum://" + node(0) + "," + node(1) + "," + node(2); }
-    std::map<std::string, std::string> settings() const {
-        return {{"HOLDFAST_LIMITS_MAX_TTL", std::to_string(kMaxTtl.count()) + "s"},
-                {"HOLDFAST_LIMITS_DEFAULT_TTL", "2s"},
-                {"HOLDFAST_STORE_COMMAND_TIMEOUT", "500ms"}};
-    }
-    std::unique_ptr<Daemon> daemon() {
-        return std::make_unique<Daemon>(std::vector<std::string>{"--store", url()}, settings());
-    }
-    static std::string readyz(const Daemon& daemon) try {
-        return http_get(daemon.http_port(), "/readyz");
-    } catch (const boost::system::system_error&) {
-        return "";
-    }
-    static bool says(const Daemon& daemon, const std::string& status, const std::string& text) {
-        return eventually(
-            [&] {
-                const std::string page = readyz(daemon);
-                return page.starts_with("HTTP/1.1 " + status) &&
-                       page.find(text) != std::string::npos;
-            },
-            20s);
-    }
-
-    std::array<test::RedisClock, 3> clocks_;
-    std::vector<std::unique_ptr<test::RedisProcess>> nodes_;
-    std::vector<std::unique_ptr<test::TcpGate>> gates_;
-};
 
 TEST_F(Quorum, ANodeWhoseClockIsSetForwardIsNamedAndCostsNoLease) {
     const auto one = daemon();
@@ -304,6 +257,19 @@ TEST_F(Quorum, DoesNotServeWhileNoNodeHasBegun) {
         EXPECT_FALSE(seen && serves);
         return seen;
     }));
+}
+
+// Two that are empty cannot know what the third has granted.
+TEST_F(Quorum, ANodeThatIsAwayAtTheVeryStartIsWaitedFor) {
+    gates_[2]->refuse(true);
+    const Daemon one{{"--store", url()}, settings(), false};
+    EXPECT_TRUE(says(one, "503", "from the others where tokens have got to, and 2 of them have to"))
+        << one.log();
+    EXPECT_TRUE(says(one, "503", node(2))) << one.log();
+    EXPECT_FALSE(Client{one.address()}.acquire("a", 1s).ok());
+    gates_[2]->refuse(false);
+    EXPECT_TRUE(one.wait_serving()) << one.log();
+    EXPECT_TRUE(Client{one.address()}.acquire("a", 1s, 5s).ok());
 }
 
 TEST_F(Quorum, ADaemonWithOtherNodesDoesNotStart) {

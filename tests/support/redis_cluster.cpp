@@ -10,9 +10,15 @@ namespace {
 
 constexpr std::chrono::seconds kPatience{60};
 
+bool serves(const redis::ClusterNode& node, redis::Slot slot) {
+    return std::any_of(node.slots.begin(), node.slots.end(), [&](const auto& range) {
+        return range.first <= slot && slot <= range.second;
+    });
+}
+
 }  // namespace
 
-RedisCluster::RedisCluster(std::vector<std::string> extra) : extra_(std::move(extra)) {
+RedisCluster::RedisCluster(Options options) : options_(std::move(options)) {
     constexpr std::size_t kShare = redis::kSlots / kPrimaries;
     for (std::size_t i = 0; i < 2 * kPrimaries; ++i) {
         start_node();
@@ -55,9 +61,7 @@ std::size_t RedisCluster::start_node() {
     Node node;
     node.port = free_port();
     node.bus = free_port();
-    std::vector<std::string> arguments{"--port",
-                                       std::to_string(node.port),
-                                       "--cluster-enabled",
+    std::vector<std::string> arguments{"--cluster-enabled",
                                        "yes",
                                        "--cluster-port",
                                        std::to_string(node.bus),
@@ -69,11 +73,58 @@ std::size_t RedisCluster::start_node() {
                                        "0",
                                        "--repl-ping-replica-period",
                                        "1"};
-    arguments.insert(arguments.end(), extra_.begin(), extra_.end());
+    const auto add = [&](const std::vector<std::string>& more) {
+        arguments.insert(arguments.end(), more.begin(), more.end());
+    };
+    if (options_.tls) {
+        add(tls_arguments(node.port, options_.tls->certificate, options_.tls->ca));
+        add({"--port", "0", "--tls-cluster", "yes", "--tls-replication", "yes"});
+    } else {
+        add({"--port", std::to_string(node.port)});
+    }
+    if (options_.gated) {
+        add(put_behind_gates(node));
+    }
+    add(options_.extra);
     node.redis = std::make_unique<RedisProcess>(arguments);
     node.id = node.redis->run({"CLUSTER", "MYID"});
     nodes_.push_back(std::move(node));
     return nodes_.size() - 1;
+}
+
+// What the node has to announce then. It tells by an address of its own who connects.
+std::vector<std::string> RedisCluster::put_behind_gates(Node& node) const {
+    node.from = "127.0.0." + std::to_string(11 + size());
+    node.gate = std::make_unique<TcpGate>(node.port);
+    node.bus_gate = std::make_unique<TcpGate>(node.bus);
+    node.port = node.gate->port();
+    node.bus = node.bus_gate->port();
+    return {"--bind-source-addr",
+            node.from,
+            "--cluster-announce-ip",
+            "127.0.0.1",
+            "--cluster-announce-port",
+            std::to_string(node.port),
+            "--cluster-announce-bus-port",
+            std::to_string(node.bus)};
+}
+
+void RedisCluster::cut_off_from_nodes(std::size_t index, bool on) const {
+    const Node& node = nodes_[index];
+    node.bus_gate->hold_requests(on);
+    node.bus_gate->hold_replies(on);
+    node.gate->hold_from(on ? nodes_[(index + kPrimaries) % size()].from : "");
+    for (const Node& other : nodes_) {
+        if (&other != &node) {
+            other.bus_gate->hold_from(on ? node.from : "");
+        }
+    }
+}
+
+void RedisCluster::cut_off(std::size_t index, bool on) const {
+    cut_off_from_nodes(index, on);
+    nodes_[index].gate->hold_requests(on);
+    nodes_[index].gate->hold_replies(on);
 }
 
 void RedisCluster::meet(std::size_t index) const {
@@ -82,7 +133,8 @@ void RedisCluster::meet(std::size_t index) const {
 }
 
 std::string RedisCluster::url() const {
-    return "redis+cluster://" + address(0) + ',' + address(1);
+    const std::string scheme = options_.tls ? "rediss" : "redis";
+    return scheme + "+cluster://" + address(0) + ',' + address(1);
 }
 
 std::string RedisCluster::address(std::size_t index) const {
@@ -94,24 +146,36 @@ std::string RedisCluster::run(std::size_t index, const std::vector<std::string>&
 }
 
 redis::ClusterView RedisCluster::view(std::size_t of) const {
+    std::string nodes = run(of, {"CLUSTER", "NODES"});
+    // To who asks without TLS they name the plain port.
+    for (auto at = nodes.find(":0@"); at != std::string::npos; at = nodes.find(":0@")) {
+        nodes.replace(at, 3, ":1@");
+    }
     return redis::parse_cluster_nodes(
-        run(of, {"CLUSTER", "NODES"}), {"127.0.0.1", static_cast<std::uint16_t>(port(of))}, false);
+        nodes, {"127.0.0.1", static_cast<std::uint16_t>(port(of))}, false);
 }
 
 std::size_t RedisCluster::owner(std::string_view key) const {
     const redis::Slot slot = redis::slot_of(key);
     for (std::size_t i = 0; i < size(); ++i) {
         for (const redis::ClusterNode& node : view(i)) {
-            const bool serves =
-                std::any_of(node.slots.begin(), node.slots.end(), [&](const auto& range) {
-                    return range.first <= slot && slot <= range.second;
-                });
-            if (node.myself && serves) {
+            if (node.myself && serves(node, slot)) {
                 return i;
             }
         }
     }
     return size();
+}
+
+std::size_t RedisCluster::owner_as_seen_by(std::size_t node, std::string_view key) const {
+    const redis::Slot slot = redis::slot_of(key);
+    const auto all = view(node);
+    const auto owner =
+        std::find_if(all.begin(), all.end(), [&](const auto& one) { return serves(one, slot); });
+    const auto found = std::find_if(nodes_.begin(), nodes_.end(), [&](const Node& one) {
+        return owner != all.end() && one.id == owner->id;
+    });
+    return static_cast<std::size_t>(found - nodes_.begin());
 }
 
 std::size_t RedisCluster::await_other_owner(std::string_view key, std::size_t than) const {
@@ -175,26 +239,28 @@ std::size_t RedisCluster::add_node() {
 std::string RedisCluster::reshard(std::size_t from, std::size_t to, std::size_t slots) const {
     const TempDir directory;
     const std::string log = directory.file("log");
+    const auto redis_cli = [&](std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), {"redis-cli", "--cluster"});
+        if (options_.tls) {
+            const Certificate& own = options_.tls->certificate;
+            arguments.insert(
+                arguments.end(),
+                {"--tls", "--cacert", options_.tls->ca, "--cert", own.cert, "--key", own.key});
+        }
+        return Process{arguments, log}.wait(kPatience) == 0;
+    };
     // It refuses while the nodes have not heard of the last time yet.
-    eventually(
-        [&] {
-            Process check{{"redis-cli", "--cluster", "check", address(to)}, "/dev/null"};
-            return check.wait(kPatience) == 0;
-        },
-        kPatience);
-    Process process{{"redis-cli",
-                     "--cluster",
-                     "reshard",
-                     address(to),
-                     "--cluster-from",
-                     id(from),
-                     "--cluster-to",
-                     id(to),
-                     "--cluster-slots",
-                     std::to_string(slots),
-                     "--cluster-yes"},
-                    log};
-    return process.wait(kPatience) == 0 ? "" : "redis-cli: " + read_file(log);
+    eventually([&] { return redis_cli({"check", address(to)}); }, kPatience);
+    const bool moved = redis_cli({"reshard",
+                                  address(to),
+                                  "--cluster-from",
+                                  id(from),
+                                  "--cluster-to",
+                                  id(to),
+                                  "--cluster-slots",
+                                  std::to_string(slots),
+                                  "--cluster-yes"});
+    return moved ? "" : "redis-cli: " + read_file(log);
 }
 
 void RedisCluster::give_slots_of_lost(std::size_t lost, std::size_t to) const {

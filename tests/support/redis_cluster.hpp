@@ -4,9 +4,12 @@
 // of node i.
 
 #include "redis/cluster_map.hpp"
+#include "support/certificates.hpp"
 #include "support/redis_process.hpp"
+#include "support/tcp_gate.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,9 +18,17 @@ namespace holdfast::test {
 
 class RedisCluster {
 public:
-    // `extra`: more arguments for each redis-server. Returns when all know each other, and every replica
-    // has its primary's data.
-    explicit RedisCluster(std::vector<std::string> extra = {});
+    struct Tls {
+        Certificate certificate;  // of every node, as server and as client
+        std::string ca;           // who signed it, and must have signed a client's
+    };
+    struct Options {
+        std::vector<std::string> extra = {};    // more arguments for each redis-server
+        std::optional<Tls> tls = std::nullopt;  // nothing is plain: clients, bus, replication
+        bool gated = false;                     // each node is behind gates, to be cut off
+    };
+    // Returns when all know each other, and every replica has its primary's data.
+    explicit RedisCluster(Options options);
 
     std::string url() const;  // for the daemon: of two nodes
     static constexpr std::size_t kPrimaries = 3;
@@ -32,9 +43,16 @@ public:
     std::size_t owner(std::string_view key) const;
     // Waits for another than this.
     std::size_t await_other_owner(std::string_view key, std::size_t than) const;
+    // In the view of one node, while others cannot be asked, or are mistaken.
+    std::size_t owner_as_seen_by(std::size_t node, std::string_view key) const;
     bool await_replica(std::size_t index) const;
     // In the view of each of these that run: all slots are served.
     bool await_ok() const;
+
+    // With gates, as a network does it: what is sent waits. From the other nodes only (its bus, both ways, and
+    // its replica), or from clients, too.
+    void cut_off_from_nodes(std::size_t index, bool on) const;
+    void cut_off(std::size_t index, bool on) const;
 
     // A primary without slots, that all know.
     std::size_t add_node();
@@ -50,16 +68,20 @@ public:
 private:
     struct Node {
         std::unique_ptr<RedisProcess> redis;
-        int port = 0;
+        int port = 0;  // as it is known to clients and other nodes
         int bus = 0;
+        std::string from;  // it connects from this address to the others
         std::string id;
+        std::unique_ptr<TcpGate> gate;
+        std::unique_ptr<TcpGate> bus_gate;
     };
 
     std::size_t start_node();
+    std::vector<std::string> put_behind_gates(Node& node) const;
     void meet(std::size_t index) const;
     redis::ClusterView view(std::size_t of) const;
 
-    const std::vector<std::string> extra_;
+    const Options options_;
     std::vector<Node> nodes_;
 };
 
