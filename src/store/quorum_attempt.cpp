@@ -195,7 +195,7 @@ void QuorumLockStore::on_try(const AttemptPtr& attempt,
                              Vote vote) {
     highest_ = std::max(highest_, vote.fence);
     if (number != attempt->number || attempt->over || !attempt->done) {
-        return;  // it is undone there already, or it belongs to a lease that stands
+        return leave_to_older(*attempt, number, node, vote);
     }
     const bool first = std::exchange(attempt->first_alone, false);
     // Who stays there for so long may have only this node, or all of them.
@@ -322,6 +322,10 @@ void QuorumLockStore::on_grant(const AttemptPtr& attempt) {
     ++(attempt->votes.commits() ? counters_.slow : counters_.fast);
     const core::FencingToken token{attempt->votes.granted_token()};
     highest_ = std::max(highest_, token.value);
+    attempt->granted = token;
+    for (std::size_t node = 0; node < nodes_.size().nodes; ++node) {
+        leave_to_older(*attempt, attempt->number, node, attempt->votes.at(node));
+    }
     std::exchange(attempt->done, nullptr)(core::Granted{token});
 }
 

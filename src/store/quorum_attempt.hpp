@@ -66,6 +66,7 @@ struct QuorumLockStore::Attempt : std::enable_shared_from_this<Attempt> {
     std::vector<bool> asked;
     bool first_alone = false;  // only the first node has been asked
     bool over = false;         // it is undone: what comes late does not count
+    core::FencingToken granted{};
     // For the others, while the first node is asked alone; for nodes that can be done without; and then for
     // the next try.
     core::Timer timer;

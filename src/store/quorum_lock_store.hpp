@@ -215,6 +215,10 @@ private:
 
     struct Undo;
     void undo(Attempt& attempt);
+    void leave_to_older(const Attempt& attempt,
+                        unsigned number,
+                        std::size_t node,
+                        const Vote& vote);
     void repeat_release(const core::Lease& lease, std::size_t node);
     void take_back(const core::LockName& name,
                    std::size_t node,

@@ -57,6 +57,22 @@ void QuorumLockStore::undo(Attempt& attempt) {
     }
 }
 
+// A node has accepted the proposal, but the lease that the holder has goes on with an older token, which
+// could never be put there. (What is undone there already has nothing granted.)
+void QuorumLockStore::leave_to_older(const Attempt& attempt,
+                                     unsigned number,
+                                     std::size_t node,
+                                     const Vote& vote) {
+    if (number == attempt.number && attempt.granted.value > 0 &&
+        vote.kind == Vote::Kind::accepted && vote.token > attempt.granted.value) {
+        take_back(attempt.name,
+                  node,
+                  undo_,
+                  {{attempt.nonce, "", station_, "-"}, {}},
+                  attempt.sent_at + core::store_hold(attempt.want.ttl));
+    }
+}
+
 // Its record there would stand in the way of others until it expires.
 void QuorumLockStore::repeat_release(const core::Lease& lease, std::size_t node) {
     take_back(

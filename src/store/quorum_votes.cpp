@@ -50,11 +50,19 @@ bool Votes::may_own(std::size_t node) const {
     return owns(node) || may_come(node);
 }
 
-// The newest that the holder has at some node from before this attempt; 0: none.
+// What the holder has from before this attempt: the token that `required` nodes have, which may have been
+// told; else the newest at some node; 0: none. (A node that another attempt of the holder came to first may
+// have a newer one, which is nobody's.)
 std::uint64_t Votes::older_token() const {
     std::uint64_t newest = 0;
     for (const Vote& vote : votes_) {
-        newest = vote.kind == Kind::locked ? std::max(newest, vote.token) : newest;
+        if (vote.kind != Kind::locked || vote.token == 0) {
+            continue;
+        }
+        if (with_token(vote.token) >= size_.required) {
+            return vote.token;
+        }
+        newest = std::max(newest, vote.token);
     }
     return newest;
 }

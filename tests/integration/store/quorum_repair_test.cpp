@@ -2,6 +2,7 @@
 // fails costs the lease, or the lock.
 
 #include "quorum_fixture.hpp"
+#include "store/lua_scripts.hpp"
 #include "wild_link.hpp"
 
 #include <deque>
@@ -89,6 +90,23 @@ TEST_F(QuorumRepair, AnEmptyNodeGetsTheLeaseThoughOthersAskedThereFirst) {
     expect_busy(other, "a");
     EXPECT_TRUE(comes_to(0, "a", token, holder));
     redis_[1]->process().kill_and_wait();
+    EXPECT_TRUE(holder.side->renewed("a", 'x', token));
+}
+
+TEST_F(QuorumRepair, ARetryThatCameToANodeFirstLeavesItToTheLease) {
+    Side& holder = new_side();
+    Side& other = new_side();
+    holder.links[2].hold(kLua_quorum_try);
+    const FencingToken token = holder.side->grant("a", 'x');
+    const auto retry = other.side->acquire("a", other.side->want('x', 10s, 'b'));
+    EXPECT_EQ(std::get<Granted>(*retry).token, token);
+    holder.links[2].go_wild(kCut);
+    holder.links[2].let_go();
+    EXPECT_TRUE(
+        stage_.run_until([&] { return !is_at(2, "a", token) && field(2, "a", "w").empty(); }));
+    holder.links[2].calm();
+    EXPECT_TRUE(comes_to(2, "a", token, holder));
+    redis_[0]->process().kill_and_wait();
     EXPECT_TRUE(holder.side->renewed("a", 'x', token));
 }
 

@@ -42,6 +42,12 @@ TEST_F(VotesTest, TwoAcceptsOfThreeAreAGrantWhateverTheThirdSays) {
     EXPECT_EQ(after({accepted(100), accepted(100), refused("x")}), Verdict::granted);
 }
 
+TEST_F(VotesTest, ATokenThatAQuorumHasIsKeptWhateverElseIsThere) {
+    EXPECT_EQ(after({locked(60, 60), locked(50, 50)}), Verdict::open);
+    EXPECT_EQ(after({locked(60, 60), locked(50, 50), locked(50, 50)}), Verdict::granted);
+    EXPECT_EQ(votes_.granted_token(), 50U);
+}
+
 TEST_F(VotesTest, NodesThatAreOursButDidNotAcceptAreWrittenTo) {
     EXPECT_EQ(after({accepted(100), locked(120)}), Verdict::commit);
     votes_.begin_commit();
