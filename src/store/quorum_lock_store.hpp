@@ -20,7 +20,7 @@
 // Order of tokens, without clocks. A node "writes" t by an accepted TRY, a COMMIT or a REPAIR. A grant is a
 // token t that `required` nodes have written for one holder, and W those nodes.
 //   (1) A write of t needs t > F and makes it F. F decreases only by an UNDO(a), to what it was before a: it
-//       takes back a token that is no grant's, as a has ended without one and no retry has taken over. So what
+//       takes back a token that is no grant's, as a has ended without that and no retry has taken over. So what
 //       a node writes for grants goes up. (Without it, those who only ask for a lock that is held would raise F
 //       at a node that lacks the lease, and it could never be put there again.)
 //   (2) A nonce becomes owner of a node's lock at most once: it is sent in one TRY, which is never sent again,

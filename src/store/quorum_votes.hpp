@@ -15,7 +15,8 @@
 //   committing  the token is written to the nodes that are the attempt's; also to those that turn out to be
 //               -> granted     `required` have it
 //               -> an end      they cannot any more
-// Each end but granted is followed by an undo at all nodes.
+// Each end but granted is followed by an undo at all nodes; a grant of an older token by one at the nodes that
+// have accepted the proposal.
 //
 // A node that is silent (its answer was lost or is late) may have executed what it was asked, one that is
 // unreachable has not; neither counts.
