@@ -69,7 +69,7 @@ void QuorumLockStore::leave_to_older(const Attempt& attempt,
                   node,
                   undo_,
                   {{attempt.nonce, "", station_, "-"}, {}},
-                  attempt.sent_at + core::store_hold(attempt.want.ttl));
+                  clock_.now() + core::store_hold(attempt.want.ttl));
     }
 }
 

@@ -97,9 +97,11 @@ Votes::Verdict Votes::trying() const {
 Votes::Verdict Votes::why_not() const {
     const std::size_t absent =
         count(Kind::silent) + count(Kind::unreachable) + count(Kind::not_ready);
-    // The holder may have the lease at nodes that cannot be asked.
-    if (const auto older = older_token();
-        older > 0 && with_token(older) + absent >= size_.required) {
+    // The holder may have the lease at nodes that cannot be asked, with any token that is somewhere.
+    if (std::any_of(votes_.begin(), votes_.end(), [&](const Vote& vote) {
+            return vote.kind == Kind::locked && vote.token > 0 &&
+                   with_token(vote.token) + absent >= size_.required;
+        })) {
         return Verdict::unknown;
     }
     if (count(Kind::conflict) > 0) {

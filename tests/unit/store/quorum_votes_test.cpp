@@ -48,6 +48,13 @@ TEST_F(VotesTest, ATokenThatAQuorumHasIsKeptWhateverElseIsThere) {
     EXPECT_EQ(votes_.granted_token(), 50U);
 }
 
+TEST_F(VotesTest, ALeaseThatMayBeAtAQuorumIsNotSaidToBeNone) {
+    votes_ = Votes{{5, 4}, 100, false};
+    const auto away = no(Kind::unreachable);
+    EXPECT_EQ(after({locked(60, 60), locked(50, 50), locked(50, 50), away, away}), Verdict::unknown)
+        << "50 may be there, too";
+}
+
 TEST_F(VotesTest, NodesThatAreOursButDidNotAcceptAreWrittenTo) {
     EXPECT_EQ(after({accepted(100), locked(120)}), Verdict::commit);
     votes_.begin_commit();
